@@ -1,0 +1,72 @@
+import { Type, type Static } from 'typebox';
+import { Judgement, Verdict } from '../judges/judge.ts';
+import { MetricSeries } from '../judges/series.ts';
+
+export const ApplicationName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$',
+  description: 'Name of a configured application.',
+});
+export const Revision = Type.String({ pattern: '^[0-9a-f]{7,64}$', description: 'Commit id of the release, at least 7 digits.' });
+const time = (description: string) => Type.String({ format: 'date-time', description });
+const optionalTime = (description: string) => Type.Union([Type.String({ format: 'date-time' }), Type.Null()], { description });
+
+export const Phase = Type.Enum(['Pending', 'Running', 'Successful', 'Failed', 'Inconclusive', 'Error', 'Cancelled']);
+export type Phase = Static<typeof Phase>;
+
+/** What a client asks: an application and, at most, a revision of it. Never a repository, a URL, a credential. */
+export const AnalysisRequest = Type.Object(
+  {
+    application: ApplicationName,
+    revision: Type.Optional(Revision),
+    arguments: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
+        maxProperties: 50,
+        description: 'Override the arguments of the application for the queries of its template.',
+      }),
+    ),
+  },
+  { additionalProperties: false, $id: 'AnalysisRequest' },
+);
+export type AnalysisRequest = Static<typeof AnalysisRequest>;
+
+/** One run of a template for one application and one revision: the record, and the resource of the API. */
+export const Analysis = Type.Object(
+  {
+    id: Type.String(),
+    kind: Type.Enum(['release', 'recovery'], { description: 'recovery: did the metrics come back after a rollback?' }),
+    application: Type.String(),
+    revision: Type.String({ description: 'Full commit id.' }),
+    template: Type.String(),
+    judge: Type.String(),
+    arguments: Type.Record(Type.String(), Type.String()),
+    phase: Phase,
+    verdict: Type.Union([Verdict, Type.Null()]),
+    code: Type.String({ description: 'Machine-readable reason of the phase.' }),
+    sentence: Type.String({ description: 'The reason for a person.' }),
+    ticks: Type.Object({ planned: Type.Integer(), done: Type.Integer(), warmup: Type.Integer(), everyMs: Type.Number() }),
+    createdAt: time('When the request was stored.'),
+    startedAt: optionalTime('First tick.'),
+    endedAt: optionalTime('When the phase became final.'),
+    nextTickAt: optionalTime('Planned time of the next tick.'),
+    judgement: Type.Union([Judgement, Type.Null()]),
+    warnings: Type.Array(Type.String(), { maxItems: 50 }),
+    rollback: Type.Union([Type.String(), Type.Null()], { description: 'Id of the rollback that it led to, or that it checks.' }),
+  },
+  { additionalProperties: false, $id: 'Analysis' },
+);
+export type Analysis = Static<typeof Analysis>;
+
+/** Kept beside the analysis: what was measured, and what each source needs to go on. Not part of listings. */
+export const Measurements = Type.Object({
+  series: Type.Record(Type.String(), MetricSeries),
+  /** End of the window of each tick, milliseconds since the epoch. */
+  times: Type.Array(Type.Number()),
+  cursors: Type.Record(Type.String(), Type.Unknown()),
+});
+export type Measurements = Static<typeof Measurements>;
+
+const FINAL: ReadonlySet<Phase> = new Set(['Successful', 'Failed', 'Inconclusive', 'Error', 'Cancelled']);
+
+export function isFinal(phase: Phase): boolean {
+  return FINAL.has(phase);
+}

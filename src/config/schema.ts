@@ -1,0 +1,154 @@
+import { Type, type Static } from 'typebox';
+import { ApplicationName } from '../analysis/record.ts';
+import { Duration } from '../analysis/quantities.ts';
+import { Template } from '../analysis/template.ts';
+import { ArgoRolloutsDelivery } from '../delivery/argo-rollouts/schema.ts';
+import { DeploymentDelivery } from '../delivery/deployment/schema.ts';
+import { FlaggerDelivery } from '../delivery/flagger/schema.ts';
+import { HttpDelivery } from '../delivery/http/schema.ts';
+import { NoDelivery } from '../delivery/none/schema.ts';
+import { policyFields } from '../rollback/policy.ts';
+import { ElasticsearchSource } from '../sources/elasticsearch/schema.ts';
+import { PrometheusSource } from '../sources/prometheus/schema.ts';
+import { ScrapeSource } from '../sources/scrape/schema.ts';
+
+/**
+ * The whole configuration. This one constant is the check, the type, the JSON Schema for editors and the
+ * configuration reference. Unknown keys are errors everywhere.
+ */
+const closed = { additionalProperties: false };
+const Name = Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$' });
+const duration = (value: string, description: string) =>
+  Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
+
+export const Server = Type.Object(
+  {
+    listen: Type.Optional(
+      Type.String({
+        pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\s]+):[0-9]{1,5}$',
+        default: '127.0.0.1:8080',
+        description: 'Address and port; port 0 takes a free one.',
+      }),
+    ),
+    tokens: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            name: Type.String({ minLength: 1, maxLength: 100, description: 'Stands in the journal as who did it.' }),
+            sha256: Type.String({
+              pattern: '^[0-9a-f]{64}$',
+              description: 'SHA-256 of the token, in hex; the token itself is never in the configuration.',
+            }),
+          },
+          closed,
+        ),
+        { maxItems: 100, description: 'Bearer tokens. Without one, only a loopback address may be listened on.' },
+      ),
+    ),
+    maxBodyBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 1_048_576, description: 'Largest request body.' })),
+  },
+  closed,
+);
+
+export const EmbeddedStorage = Type.Object(
+  {
+    kind: Type.Literal('embedded'),
+    path: Type.Optional(
+      Type.String({ minLength: 1, default: './data', description: 'Folder, relative to the configuration file.' }),
+    ),
+  },
+  closed,
+);
+export const RedisStorage = Type.Object({ kind: Type.Literal('redis'), url: Type.String({ pattern: '^rediss?://' }) }, closed);
+export const Storage = Type.Union([EmbeddedStorage, RedisStorage]);
+
+export const Source = Type.Union([ScrapeSource, PrometheusSource, ElasticsearchSource]);
+export type Source = Static<typeof Source>;
+
+export const RepositoryConfig = Type.Object(
+  {
+    url: Type.String({
+      minLength: 1,
+      maxLength: 2_000,
+      description: 'https:// or ssh:// address, without credentials in it; http:// only on loopback.',
+    }),
+    branch: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'main' })),
+    username: Type.Optional(
+      Type.String({ minLength: 1, default: 'davylamp', description: 'User name that goes with the token.' }),
+    ),
+    tokenFile: Type.Optional(Type.String({ minLength: 1, description: 'File that holds the token; read anew at every use.' })),
+    forge: Type.Optional(Type.Enum(['none', 'github', 'gitlab', 'gitea'], { default: 'none' })),
+    refreshEvery: duration('30s', 'How often the mirror is fetched in the background.'),
+    author: Type.Optional(
+      Type.Object(
+        { name: Type.String({ minLength: 1, maxLength: 200 }), email: Type.String({ minLength: 3, maxLength: 200 }) },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type RepositoryConfig = Static<typeof RepositoryConfig>;
+
+export const DeliveryConfig = Type.Union([HttpDelivery, NoDelivery, ArgoRolloutsDelivery, FlaggerDelivery, DeploymentDelivery]);
+export type DeliveryConfig = Static<typeof DeliveryConfig>;
+
+export const Application = Type.Object(
+  {
+    repository: Name,
+    ...policyFields,
+    delivery: DeliveryConfig,
+    template: Name,
+    arguments: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 })),
+    ),
+    alerts: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            matchers: Type.Array(Type.String({ minLength: 1, maxLength: 1_000 }), { minItems: 1, maxItems: 50 }),
+            then: Type.Optional(Type.Enum(['analyze', 'rollback', 'ignore'], { default: 'analyze' })),
+          },
+          closed,
+        ),
+        { maxItems: 100 },
+      ),
+    ),
+  },
+  closed,
+);
+export type Application = Static<typeof Application>;
+
+export const Config = Type.Object(
+  {
+    server: Type.Optional(Server),
+    storage: Type.Optional(Storage),
+    log: Type.Optional(
+      Type.Object({ level: Type.Optional(Type.Enum(['debug', 'info', 'warn', 'error'], { default: 'info' })) }, closed),
+    ),
+    workers: Type.Optional(
+      Type.Object(
+        {
+          ticks: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 1_000,
+              default: 16,
+              description: 'Analyses that are looked at at the same time.',
+            }),
+          ),
+          rollbacks: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Rollbacks that are executed at the same time.' }),
+          ),
+        },
+        closed,
+      ),
+    ),
+    sources: Type.Optional(Type.Record(Name, Source)),
+    repositories: Type.Optional(Type.Record(Name, RepositoryConfig)),
+    applications: Type.Optional(Type.Record(ApplicationName, Application)),
+    templates: Type.Optional(Type.Record(Name, Template)),
+  },
+  { ...closed, $id: 'https://davylamp.dev/schema/config.json', title: 'davylamp configuration' },
+);
+export type Config = Static<typeof Config>;

@@ -1,0 +1,11 @@
+import { Type, type Static } from 'typebox';
+
+export const ArgoRolloutsDelivery = Type.Object(
+  {
+    type: Type.Literal('argo-rollouts'),
+    namespace: Type.String({ minLength: 1, maxLength: 63 }),
+    name: Type.String({ minLength: 1, maxLength: 253 }),
+  },
+  { additionalProperties: false },
+);
+export type ArgoRolloutsDelivery = Static<typeof ArgoRolloutsDelivery>;

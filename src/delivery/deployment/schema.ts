@@ -1,0 +1,11 @@
+import { Type, type Static } from 'typebox';
+
+export const DeploymentDelivery = Type.Object(
+  {
+    type: Type.Literal('deployment'),
+    namespace: Type.String({ minLength: 1, maxLength: 63 }),
+    name: Type.String({ minLength: 1, maxLength: 253 }),
+  },
+  { additionalProperties: false },
+);
+export type DeploymentDelivery = Static<typeof DeploymentDelivery>;

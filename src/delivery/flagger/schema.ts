@@ -1,0 +1,11 @@
+import { Type, type Static } from 'typebox';
+
+export const FlaggerDelivery = Type.Object(
+  {
+    type: Type.Literal('flagger'),
+    namespace: Type.String({ minLength: 1, maxLength: 63 }),
+    name: Type.String({ minLength: 1, maxLength: 253 }),
+  },
+  { additionalProperties: false },
+);
+export type FlaggerDelivery = Static<typeof FlaggerDelivery>;

@@ -1,0 +1,5 @@
+import { Type, type Static } from 'typebox';
+
+/** Nothing is known of the cluster and nothing is done there; the request must name the revision. */
+export const NoDelivery = Type.Object({ type: Type.Literal('none') }, { additionalProperties: false });
+export type NoDelivery = Static<typeof NoDelivery>;

@@ -1,0 +1,49 @@
+/**
+ * Port of metric sources. One call asks everything that one tick needs of one source, so that an adapter can read a
+ * page once, or join queries.
+ */
+export interface SourceQuery {
+  /** Unique in the call; names the answer. */
+  id: string;
+  shape: 'counter' | 'buckets' | 'gauge';
+  /** Selector or finished query, arguments already filled in. */
+  text: string;
+  finished: boolean;
+  /** Labels that tell the side (canary, baseline), to be added to the selector. */
+  labels: Readonly<Record<string, string>>;
+  aggregate: 'sum' | 'avg' | 'max' | 'min';
+}
+
+/**
+ * What a source knows for one query over the tick's window.
+ * - `absent`: the source answered and no series matched (for events of a proportion this is 0 events).
+ * - `missing`: nothing can be said (time-out, error, first read of a counter); never counts as 0.
+ */
+export type SourceAnswer =
+  | { kind: 'count'; value: number }
+  | { kind: 'buckets'; bounds: number[]; counts: number[] }
+  | { kind: 'gauge'; value: number }
+  | { kind: 'absent' }
+  | { kind: 'missing'; code: string; sentence: string };
+
+export interface SourceReading {
+  answers: ReadonlyMap<string, SourceAnswer>;
+  /** What the source needs to know at the next tick, as plain JSON; stored durably with the measurements. */
+  cursor: unknown;
+  warnings: string[];
+}
+
+export interface MetricSource {
+  /**
+   * @param window milliseconds since the epoch, from inclusive, to exclusive
+   * @param cursor what the last reading of this analysis returned; undefined at the first
+   * Never rejects for a fault of the far side: that is an answer of kind `missing`. Rejects when `signal` aborts.
+   */
+  read(
+    queries: readonly SourceQuery[],
+    window: { from: number; to: number },
+    cursor: unknown,
+    signal: AbortSignal,
+  ): Promise<SourceReading>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,70 @@
+/** Port of the durable store: versioned records, a hash-chained journal. */
+export type RecordKind = 'analysis' | 'measurements' | 'rollback' | 'idempotency';
+
+/** What is searched by; kept beside the value so that an adapter can index it without knowing the value. */
+export interface RecordIndex {
+  application?: string;
+  /** Phase of an analysis, state of a rollback. */
+  state?: string;
+  /** Whether work on it goes on; open records are driven again after a restart. */
+  open?: boolean;
+}
+
+export interface StoredRecord {
+  kind: RecordKind;
+  id: string;
+  /** 1 at the first write; every write raises it by one. */
+  version: number;
+  /** Milliseconds since the epoch; listings are newest first by it. */
+  createdAt: number;
+  index: RecordIndex;
+  /** Plain JSON. */
+  value: unknown;
+}
+
+export interface RecordWrite {
+  kind: RecordKind;
+  id: string;
+  /** The version that was read; 0 for "must not exist yet". */
+  expect: number;
+  createdAt: number;
+  index: RecordIndex;
+  value: unknown;
+}
+
+export interface JournalEntry {
+  /** Milliseconds since the epoch. */
+  at: number;
+  /** What was decided, for example `rollback.planned`, `rollback.held`, `analysis.ended`. */
+  event: string;
+  application: string;
+  /** Id of the analysis or rollback that it belongs to. */
+  subject: string;
+  /** Machine-readable reason. */
+  code: string;
+  sentence: string;
+  /** Plain JSON; no credentials, no raw log lines. */
+  details: Record<string, unknown>;
+}
+
+/** `hash` covers the entry, its number and the hash of the one before; the first one's `previous` is 64 zeros. */
+export type ChainedEntry = JournalEntry & { number: number; previous: string; hash: string };
+
+export interface Store {
+  get(kind: RecordKind, id: string): Promise<StoredRecord | undefined>;
+  /**
+   * All writes or none, durable when it resolves.
+   * @throws CodedError `conflict` (not retryable: read again and decide anew), `store_unavailable` (retryable)
+   */
+  commit(writes: readonly RecordWrite[]): Promise<void>;
+  /** Newest first; `before` is the cursor that the last page returned. */
+  list(
+    kind: RecordKind,
+    query: { application?: string; state?: string; open?: boolean; since?: number; before?: string; limit: number },
+  ): Promise<{ records: StoredRecord[]; next: string | null }>;
+  /** Appends atomically with the chain, durable when it resolves. An entry with the same `event` and `subject` and `code` may repeat. */
+  append(entry: JournalEntry): Promise<ChainedEntry>;
+  /** Entries with `number > after`, oldest first. */
+  journal(query: { after?: number; subject?: string; limit: number }): Promise<ChainedEntry[]>;
+  close(): Promise<void>;
+}
