@@ -39,6 +39,8 @@ export interface Repository {
   refresh(signal: AbortSignal): Promise<{ head: string }>;
   /** @throws CodedError `commit_unknown` when the (fetched) repository does not have it */
   commit(revision: string, signal: AbortSignal): Promise<CommitFacts>;
+  /** Whether `ancestor` is, or is an ancestor of, `descendant`; false when either is unknown after a fetch. */
+  isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
   /**
    * Our own commits in `since..head` that carry the trailer `Davylamp-Rollback: <rollback>` and our identity.
    * The trailer is the index, never the proof: callers check the content, too.
