@@ -1,3 +1,8 @@
+import { isIP } from 'node:net';
+import type { Agent, Dispatcher } from 'undici';
+import { CodedError } from '../errors.ts';
+import { guardedLookup, isRefusedAddress, refusal, type Resolve } from './addresses.ts';
+
 /**
  * The one HTTP client of the project: every call has a time-out and a bounded body, no redirect is followed, and
  * errors carry no credentials. Nothing else may import undici or use fetch (a lint rule).
@@ -22,9 +27,194 @@ export interface HttpResponse {
 
 export interface HttpClient {
   /**
-   * Resolves for every status; rejects when there is no answer.
-   * @throws CodedError (retryable) `connect_failed`, `timeout`, `connection_lost`; (not retryable) `body_too_large`
+   * Resolves for every status, redirects included; rejects when there is no whole answer, or with the signal's reason.
+   * @throws CodedError (retryable) `connect_failed`, `timeout`, `connection_lost`; (not retryable) `body_too_large`,
+   *   `encoding_unsupported`, `address_refused`, `address_invalid`
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
+  /** Ends every connection; calls that are under way reject. */
   close(): Promise<void>;
+}
+
+export interface HttpClientOptions {
+  /** Connections to one host and port; further calls wait, within their time-out. */
+  connectionsPerOrigin?: number;
+  /** Milliseconds for the TCP and TLS handshake. */
+  connectTimeoutMs?: number;
+  /** Milliseconds that an idle connection is kept; short, because a server may close it in the same moment. */
+  keepAliveMs?: number;
+  /** Replaces the resolver of the system, for tests. */
+  resolve?: Resolve;
+}
+
+const CONNECTIONS_PER_ORIGIN = 32;
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEP_ALIVE_MS = 4_000;
+const KEEP_ALIVE_MAX_MS = 30_000;
+const MAX_HEADER_BYTES = 32_768;
+
+/** undici takes 18 MB and 65 ms to import, so it is loaded with the first call. */
+export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
+  let loading: Promise<Agent> | null = null;
+  let closed = false;
+
+  async function load(): Promise<Agent> {
+    const undici = await import('undici');
+    return new undici.Agent({
+      connections: options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN,
+      keepAliveTimeout: options.keepAliveMs ?? KEEP_ALIVE_MS,
+      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      // One clock rules the whole call, see deadline().
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, lookup: guardedLookup(options.resolve) },
+    });
+  }
+
+  return {
+    async request(request, signal) {
+      signal.throwIfAborted();
+      const url = addressOf(request.url);
+      if (closed) throw lost(url, 'the client is closed');
+      const limit = deadline(request.timeoutMs, url, signal);
+      try {
+        const agent = await (loading ??= load());
+        const answer = await agent.request({
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method: request.method,
+          headers: { 'user-agent': 'davylamp', 'accept-encoding': 'identity', ...request.headers },
+          body: request.body ?? null,
+          signal: limit.signal,
+        });
+        return { status: answer.statusCode, headers: answer.headers, text: await readBody(answer, url, request.maxBodyBytes) };
+      } catch (error) {
+        // An ended call surfaces in many shapes; what ended it is the answer.
+        if (limit.signal.aborted) throw limit.signal.reason;
+        throw codedErrorOf(error, url);
+      } finally {
+        limit.end();
+      }
+    },
+    async close() {
+      closed = true;
+      if (loading !== null) await (await loading).destroy();
+    },
+  };
+}
+
+function addressOf(text: string): URL {
+  if (!URL.canParse(text)) {
+    throw new CodedError('address_invalid', 'the address is not a URL; write for example http://shop:8080/metrics');
+  }
+  const url = new URL(text);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new CodedError('address_invalid', `an address must start with http:// or https://, not ${url.protocol}//`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new CodedError(
+      'address_invalid',
+      `the address of ${url.host} holds a user name or password; put it into a secret file`,
+    );
+  }
+  // The resolver is not asked for literal addresses.
+  const literal = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(literal) !== 0 && isRefusedAddress(literal)) throw refusal(url.host);
+  return url;
+}
+
+/** `AbortSignal.any` keeps a reference in the caller's long-lived signal on Node 20, so the listener is taken off by hand. */
+function deadline(timeoutMs: number, url: URL, signal: AbortSignal): { signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      new CodedError('timeout', `${url.host} did not answer completely within ${timeoutMs} ms`, {
+        retryable: true,
+        details: { host: url.host, timeoutMs },
+      }),
+    );
+  }, timeoutMs);
+  const cancel = () => controller.abort(signal.reason);
+  signal.addEventListener('abort', cancel, { once: true });
+  return {
+    signal: controller.signal,
+    end() {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', cancel);
+    },
+  };
+}
+
+async function readBody(answer: Dispatcher.ResponseData, url: URL, maxBytes: number): Promise<string> {
+  const encoding = answer.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    discard(answer);
+    throw new CodedError('encoding_unsupported', `${url.host} sent a compressed body although none was asked for`, {
+      details: { host: url.host },
+    });
+  }
+  const tooLarge = () =>
+    new CodedError('body_too_large', `${url.host} sent a body of more than ${maxBytes} bytes`, {
+      details: { host: url.host, maxBytes },
+    });
+  if (Number(answer.headers['content-length'] ?? 0) > maxBytes) {
+    discard(answer);
+    throw tooLarge();
+  }
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of answer.body) {
+    if (!Buffer.isBuffer(chunk)) throw new TypeError('the body of an answer came in pieces that are not bytes');
+    bytes += chunk.length;
+    // Leaving the loop destroys the body, and with it the connection.
+    if (bytes > maxBytes) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, bytes).toString('utf8');
+}
+
+/** Ends an answer whose body is not wanted; the error that the body then reports has been dealt with. */
+function discard(answer: Dispatcher.ResponseData): void {
+  answer.body.on('error', () => undefined);
+  answer.body.destroy();
+}
+
+function lost(url: URL, why: string, cause?: unknown): CodedError {
+  return new CodedError('connection_lost', `the connection to ${url.host} was lost before the answer was complete: ${why}`, {
+    retryable: true,
+    cause,
+    details: { host: url.host },
+  });
+}
+
+/** What undici and the sockets below it throw, by code (undici/lib/core/errors.js and errno(3)). */
+function codedErrorOf(error: unknown, url: URL): unknown {
+  if (error instanceof CodedError || !(error instanceof Error)) return error;
+  const code = textField(error, 'code');
+  const syscall = textField(error, 'syscall');
+  const beforeConnected =
+    code === 'UND_ERR_CONNECT_TIMEOUT' ||
+    syscall === 'connect' ||
+    syscall === 'getaddrinfo' ||
+    /^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(code) ||
+    (error instanceof AggregateError && code !== '');
+  if (beforeConnected) {
+    return new CodedError('connect_failed', `cannot connect to ${url.host} (${code}); check its address and that it runs`, {
+      retryable: true,
+      cause: error,
+      details: { host: url.host, reason: code },
+    });
+  }
+  if (
+    /^(UND_ERR_SOCKET|UND_ERR_CLOSED|UND_ERR_DESTROYED|UND_ERR_RES_|UND_ERR_HEADERS_|UND_ERR_ABORTED|HPE_|E[A-Z]+$)/.test(code)
+  ) {
+    return lost(url, code, error);
+  }
+  return error;
+}
+
+function textField(error: Error, name: 'code' | 'syscall'): string {
+  const value: unknown = Reflect.get(error, name);
+  return typeof value === 'string' ? value : '';
 }
