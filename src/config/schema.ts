@@ -17,6 +17,7 @@ import { ScrapeSource } from '../sources/scrape/schema.ts';
  * configuration reference. Unknown keys are errors everywhere.
  */
 const closed = { additionalProperties: false };
+const named = { ...closed, default: {} };
 const Name = Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$' });
 const duration = (value: string, description: string) =>
   Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
@@ -42,12 +43,12 @@ export const Server = Type.Object(
           },
           closed,
         ),
-        { maxItems: 100, description: 'Bearer tokens. Without one, only a loopback address may be listened on.' },
+        { maxItems: 100, default: [], description: 'Bearer tokens. Without one, only a loopback address may be listened on.' },
       ),
     ),
     maxBodyBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 1_048_576, description: 'Largest request body.' })),
   },
-  closed,
+  { ...closed, default: {}, description: 'The HTTP API.' },
 );
 
 export const EmbeddedStorage = Type.Object(
@@ -60,7 +61,10 @@ export const EmbeddedStorage = Type.Object(
   closed,
 );
 export const RedisStorage = Type.Object({ kind: Type.Literal('redis'), url: Type.String({ pattern: '^rediss?://' }) }, closed);
-export const Storage = Type.Union([EmbeddedStorage, RedisStorage]);
+export const Storage = Type.Union([EmbeddedStorage, RedisStorage], {
+  default: { kind: 'embedded' },
+  description: 'Where analyses, rollbacks and the journal are kept.',
+});
 
 export const Source = Type.Union([ScrapeSource, PrometheusSource, ElasticsearchSource]);
 export type Source = Static<typeof Source>;
@@ -72,17 +76,21 @@ export const RepositoryConfig = Type.Object(
       maxLength: 2_000,
       description: 'https:// or ssh:// address, without credentials in it; http:// only on loopback.',
     }),
-    branch: Type.Optional(Type.String({ minLength: 1, maxLength: 200, default: 'main' })),
+    branch: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 200, default: 'main', description: 'The branch that the cluster follows.' }),
+    ),
     username: Type.Optional(
       Type.String({ minLength: 1, default: 'davylamp', description: 'User name that goes with the token.' }),
     ),
     tokenFile: Type.Optional(Type.String({ minLength: 1, description: 'File that holds the token; read anew at every use.' })),
-    forge: Type.Optional(Type.Enum(['none', 'github', 'gitlab', 'gitea'], { default: 'none' })),
+    forge: Type.Optional(
+      Type.Enum(['none', 'github', 'gitlab', 'gitea'], { default: 'none', description: 'Where pull requests are opened.' }),
+    ),
     refreshEvery: duration('30s', 'How often the mirror is fetched in the background.'),
     author: Type.Optional(
       Type.Object(
         { name: Type.String({ minLength: 1, maxLength: 200 }), email: Type.String({ minLength: 3, maxLength: 200 }) },
-        closed,
+        { ...closed, default: { name: 'davylamp', email: 'davylamp@localhost' }, description: 'Who the reverts are by.' },
       ),
     ),
   },
@@ -90,17 +98,22 @@ export const RepositoryConfig = Type.Object(
 );
 export type RepositoryConfig = Static<typeof RepositoryConfig>;
 
-export const DeliveryConfig = Type.Union([HttpDelivery, NoDelivery, ArgoRolloutsDelivery, FlaggerDelivery, DeploymentDelivery]);
+export const DeliveryConfig = Type.Union([HttpDelivery, NoDelivery, ArgoRolloutsDelivery, FlaggerDelivery, DeploymentDelivery], {
+  description: 'What runs the workload.',
+});
 export type DeliveryConfig = Static<typeof DeliveryConfig>;
 
 export const Application = Type.Object(
   {
-    repository: Name,
+    repository: Type.String({ ...Name, description: 'Name of a repository.' }),
     ...policyFields,
     delivery: DeliveryConfig,
-    template: Name,
+    template: Type.String({ ...Name, description: 'Name of a template.' }),
     arguments: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 })),
+      Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
+        ...named,
+        description: 'What ${name} stands for in the template.',
+      }),
     ),
     alerts: Type.Optional(
       Type.Array(
@@ -111,7 +124,7 @@ export const Application = Type.Object(
           },
           closed,
         ),
-        { maxItems: 100 },
+        { maxItems: 100, default: [], description: 'What alerts of an Alertmanager lead to.' },
       ),
     ),
   },
@@ -124,7 +137,14 @@ export const Config = Type.Object(
     server: Type.Optional(Server),
     storage: Type.Optional(Storage),
     log: Type.Optional(
-      Type.Object({ level: Type.Optional(Type.Enum(['debug', 'info', 'warn', 'error'], { default: 'info' })) }, closed),
+      Type.Object(
+        {
+          level: Type.Optional(
+            Type.Enum(['debug', 'info', 'warn', 'error'], { default: 'info', description: 'The least that is logged.' }),
+          ),
+        },
+        { ...closed, default: {}, description: 'The log: JSON lines on standard output.' },
+      ),
     ),
     workers: Type.Optional(
       Type.Object(
@@ -141,13 +161,21 @@ export const Config = Type.Object(
             Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Rollbacks that are executed at the same time.' }),
           ),
         },
-        closed,
+        { ...closed, default: {}, description: 'How much is done at the same time.' },
       ),
     ),
-    sources: Type.Optional(Type.Record(Name, Source)),
-    repositories: Type.Optional(Type.Record(Name, RepositoryConfig)),
-    applications: Type.Optional(Type.Record(ApplicationName, Application)),
-    templates: Type.Optional(Type.Record(Name, Template)),
+    sources: Type.Optional(
+      Type.Record(Name, Source, { ...named, description: 'Metric stores, by a name that metrics of templates refer to.' }),
+    ),
+    repositories: Type.Optional(
+      Type.Record(Name, RepositoryConfig, { ...named, description: 'Git repositories, by a name that applications refer to.' }),
+    ),
+    applications: Type.Optional(
+      Type.Record(ApplicationName, Application, { ...named, description: 'What is deployed and rolled back as one.' }),
+    ),
+    templates: Type.Optional(
+      Type.Record(Name, Template, { ...named, description: 'What is judged and how, by a name that applications refer to.' }),
+    ),
   },
   { ...closed, $id: 'https://davylamp.dev/schema/config.json', title: 'davylamp configuration' },
 );

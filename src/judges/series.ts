@@ -6,7 +6,8 @@ import { Type, type Static } from 'typebox';
  */
 const count = Type.Union([Type.Number({ minimum: 0 }), Type.Null()]);
 const value = Type.Union([Type.Number(), Type.Null()]);
-const MAX_TICKS = 20_000;
+/** Most ticks that one analysis can have. */
+export const MAX_TICKS = 20_000;
 const MAX_BUCKETS = 500;
 
 export const ProportionSide = Type.Object(

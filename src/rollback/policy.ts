@@ -24,7 +24,7 @@ export const Guards = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, default: {}, description: 'What holds an automatic rollback.' },
 );
 export type Guards = Static<typeof Guards>;
 

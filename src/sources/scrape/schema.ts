@@ -11,6 +11,7 @@ export const ScrapeSource = Type.Object(
           url: Type.String({ pattern: '^https?://', maxLength: 2_000 }),
           labels: Type.Optional(
             Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$' }), Type.String(), {
+              default: {},
               description: 'Added to every series of the page.',
             }),
           ),
