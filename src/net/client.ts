@@ -206,11 +206,8 @@ function codedErrorOf(error: unknown, url: URL): unknown {
       details: { host: url.host, reason: code },
     });
   }
-  if (
-    /^(UND_ERR_SOCKET|UND_ERR_CLOSED|UND_ERR_DESTROYED|UND_ERR_RES_|UND_ERR_HEADERS_|UND_ERR_ABORTED|HPE_|E[A-Z]+$)/.test(code)
-  ) {
-    return lost(url, code, error);
-  }
+  if (error.name === 'HTTPParserError') return lost(url, 'what came is not HTTP', error);
+  if (/^(UND_ERR_(SOCKET|CLOSED|DESTROYED|ABORTED|RES_.*|HEADERS_.*)|E[A-Z]+)$/.test(code)) return lost(url, code, error);
   return error;
 }
 
