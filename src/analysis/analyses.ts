@@ -1,32 +1,299 @@
-import type { Analysis, AnalysisRequest, Measurements } from './record.ts';
+import { createHash } from 'node:crypto';
+import type { Changes } from '../changes.ts';
+import type { Clock } from '../clock.ts';
+import { CodedError } from '../errors.ts';
+import type { JobQueue } from '../queue/port.ts';
+import type { RecordWrite, Store, StoredRecord } from '../store/port.ts';
+import { noMeasurements } from './measuring.ts';
+import { nearestName } from './nearest.ts';
+import type { AnalysisPlan } from './plan.ts';
+import { isFinal, type Analysis, type AnalysisRequest, type Measurements } from './record.ts';
+import { ended } from './run.ts';
 
-/** SKELETON, bodies follow. */
+/** What an analysis needs to know of an application. */
+export interface AnalysedApplication {
+  name: string;
+  plan: AnalysisPlan;
+  arguments: Readonly<Record<string, string>>;
+}
+
+export interface AnalysesContext {
+  store: Store;
+  queue: JobQueue;
+  clock: Clock;
+  changes: Changes;
+  applications: ReadonlyMap<string, AnalysedApplication>;
+  newId(): string;
+  /**
+   * The full id of the revision that a request means; without one, what the delivery says is being released.
+   * @throws CodedError `revision_unknown`
+   */
+  revisionOf(application: string, named: string | null): Promise<string>;
+  onStarted(analysis: Analysis): void;
+}
+
+interface KeyRecord {
+  analysis: string;
+  asked: string;
+}
+
+/** The use cases around analyses: start, look, list, cancel. What happens at a tick is in `conductor.ts`. */
 export class Analyses {
-  /** @throws CodedError `application_unknown` (details.nearest), `revision_unknown`, `idempotency_mismatch`, `store_unavailable`, `queue_unavailable` */
-  start(
-    _request: AnalysisRequest,
-    _by: { name: string; idempotencyKey: string | null },
+  readonly #context: AnalysesContext;
+
+  constructor(context: AnalysesContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Stores the request, then queues its first tick; when it resolves, nothing of it can be lost.
+   *
+   * @param by.idempotencyKey the same key of the same caller yields the same analysis
+   * @throws CodedError `application_unknown` (details.nearest), `revision_unknown`, `idempotency_mismatch`,
+   *   `store_unavailable`, `queue_unavailable`
+   */
+  async start(
+    request: AnalysisRequest,
+    by: { name: string; idempotencyKey: string | null },
   ): Promise<{ analysis: Analysis; created: boolean }> {
-    throw new Error('skeleton');
+    const application = this.#application(request.application);
+    const asked = digest(JSON.stringify([request.application, request.revision ?? null, sortedEntries(request.arguments ?? {})]));
+    const keyId = by.idempotencyKey === null ? null : digest(`${by.name}\n${by.idempotencyKey}`);
+    if (keyId !== null) {
+      const earlier = await this.#earlier(keyId, asked);
+      if (earlier !== null) return { analysis: await this.#queued(earlier), created: false };
+    }
+    const revision = await this.#context.revisionOf(request.application, request.revision ?? null);
+    const analysis = this.#fresh(application, revision, request.arguments ?? {});
+    const writes = recordsOf(
+      analysis,
+      noMeasurements(application.plan, application.plan.template.baseline !== undefined),
+      0,
+      this.#context.clock.now(),
+    );
+    if (keyId !== null) {
+      const value: KeyRecord = { analysis: analysis.id, asked };
+      writes.push({ kind: 'idempotency', id: keyId, expect: 0, createdAt: this.#context.clock.now(), index: {}, value });
+    }
+    try {
+      await this.#context.store.commit(writes);
+    } catch (error) {
+      if (keyId === null || !(error instanceof CodedError) || error.code !== 'conflict') throw error;
+      const earlier = await this.#earlier(keyId, asked);
+      if (earlier === null) throw error;
+      return { analysis: await this.#queued(earlier), created: false };
+    }
+    this.#context.onStarted(analysis);
+    return { analysis: await this.#queued(analysis), created: true };
   }
+
+  /**
+   * Starts the check whether the metrics came back after a rollback. The id follows from the rollback's, so that it
+   * is started once however often it is asked for.
+   */
+  async startRecovery(order: {
+    rollback: string;
+    application: string;
+    revision: string;
+    arguments: Readonly<Record<string, string>>;
+  }): Promise<Analysis> {
+    const application = this.#application(order.application);
+    const id = `recovery-${order.rollback}`;
+    const known = await this.#context.store.get('analysis', id);
+    if (known !== undefined) return this.#queued(analysisIn(known));
+    const { plan } = application;
+    const analysis: Analysis = {
+      ...this.#fresh(application, order.revision, order.arguments),
+      id,
+      kind: 'recovery',
+      ticks: { planned: plan.recoveryTicks, done: 0, warmup: 0, everyMs: plan.everyMs },
+      rollback: order.rollback,
+    };
+    try {
+      await this.#context.store.commit(recordsOf(analysis, noMeasurements(plan, false), 0, this.#context.clock.now()));
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
+    }
+    return this.#queued(await this.get(id));
+  }
+
   /** @throws CodedError `analysis_unknown` */
-  get(_id: string): Promise<Analysis> {
-    throw new Error('skeleton');
+  async get(id: string): Promise<Analysis> {
+    return analysisIn(await this.#record(id));
   }
+
   /** @throws CodedError `analysis_unknown` */
-  measurements(_id: string): Promise<Measurements> {
-    throw new Error('skeleton');
+  async measurements(id: string): Promise<Measurements> {
+    await this.#record(id);
+    const record = await this.#context.store.get('measurements', id);
+    if (record === undefined) throw unknown(id);
+    return measurementsIn(record);
   }
-  list(_query: {
+
+  async list(query: {
     application?: string;
     phase?: string;
     before?: string;
     limit: number;
   }): Promise<{ items: Analysis[]; next: string | null }> {
-    throw new Error('skeleton');
+    const { phase, ...rest } = query;
+    const page = await this.#context.store.list('analysis', { ...rest, ...(phase === undefined ? {} : { state: phase }) });
+    return { items: page.records.map(analysisIn), next: page.next };
   }
-  /** @throws CodedError `analysis_unknown`, `analysis_ended` */
-  cancel(_id: string, _by: { name: string }): Promise<Analysis> {
-    throw new Error('skeleton');
+
+  /**
+   * Ends an analysis without a verdict; nothing is rolled back because of it.
+   * @throws CodedError `analysis_unknown`, `analysis_ended`
+   */
+  async cancel(id: string, by: { name: string }): Promise<Analysis> {
+    for (;;) {
+      const record = await this.#record(id);
+      const analysis = analysisIn(record);
+      if (isFinal(analysis.phase)) {
+        throw new CodedError(
+          'analysis_ended',
+          `the analysis ended already with phase ${analysis.phase}; there is nothing to cancel`,
+        );
+      }
+      const cancelled = ended(
+        analysis,
+        { phase: 'Cancelled', verdict: null, code: 'cancelled', sentence: `cancelled by ${by.name}` },
+        this.#context.clock.now(),
+      );
+      try {
+        await this.#context.store.commit([writeOf(cancelled, record.version, record.createdAt, true)]);
+      } catch (error) {
+        if (error instanceof CodedError && error.code === 'conflict') continue;
+        throw error;
+      }
+      this.#context.changes.announce(id);
+      // The open record is settled (journal, metrics) by one last run of its job.
+      await this.#context.queue.enqueue({ kind: 'tick', key: id });
+      return cancelled;
+    }
   }
+
+  /** Queues every analysis that is not settled; used at start and now and then, so that a lost job is no lost analysis. */
+  async drive(): Promise<number> {
+    let driven = 0;
+    let before: string | undefined;
+    do {
+      const page = await this.#context.store.list('analysis', {
+        open: true,
+        limit: 200,
+        ...(before === undefined ? {} : { before }),
+      });
+      for (const record of page.records) await this.#queued(analysisIn(record));
+      driven += page.records.length;
+      before = page.next ?? undefined;
+    } while (before !== undefined);
+    return driven;
+  }
+
+  #application(name: string): AnalysedApplication {
+    const application = this.#context.applications.get(name);
+    if (application !== undefined) return application;
+    const nearest = nearestName(name, this.#context.applications.keys());
+    throw new CodedError(
+      'application_unknown',
+      `there is no application "${name}" in the configuration${nearest === null ? '' : `; did you mean "${nearest}"?`}`,
+      { details: { nearest } },
+    );
+  }
+
+  #fresh(application: AnalysedApplication, revision: string, overrides: Readonly<Record<string, string>>): Analysis {
+    const { plan } = application;
+    return {
+      id: this.#context.newId(),
+      kind: 'release',
+      application: application.name,
+      revision,
+      template: plan.templateName,
+      judge: plan.judge,
+      arguments: { ...application.arguments, ...overrides },
+      phase: 'Pending',
+      verdict: null,
+      code: 'queued',
+      sentence: 'stored and queued; the first look comes at once',
+      ticks: { planned: plan.planned, done: 0, warmup: plan.warmup, everyMs: plan.everyMs },
+      createdAt: new Date(this.#context.clock.now()).toISOString(),
+      startedAt: null,
+      endedAt: null,
+      nextTickAt: null,
+      judgement: null,
+      warnings: [],
+      rollback: null,
+    };
+  }
+
+  async #queued(analysis: Analysis): Promise<Analysis> {
+    const notBefore = analysis.nextTickAt === null ? undefined : Date.parse(analysis.nextTickAt);
+    await this.#context.queue.enqueue({ kind: 'tick', key: analysis.id, ...(notBefore === undefined ? {} : { notBefore }) });
+    return analysis;
+  }
+
+  async #earlier(keyId: string, asked: string): Promise<Analysis | null> {
+    const record = await this.#context.store.get('idempotency', keyId);
+    if (record === undefined) return null;
+    const known = record.value as KeyRecord;
+    if (known.asked !== asked) {
+      throw new CodedError(
+        'idempotency_mismatch',
+        'this Idempotency-Key came before with a different request; use a new key for a new request',
+      );
+    }
+    return this.get(known.analysis);
+  }
+
+  async #record(id: string): Promise<StoredRecord> {
+    const record = await this.#context.store.get('analysis', id);
+    if (record === undefined) throw unknown(id);
+    return record;
+  }
+}
+
+function unknown(id: string): CodedError {
+  return new CodedError('analysis_unknown', `there is no analysis "${id}"; it may have been removed, or the id is mistyped`);
+}
+
+function sortedEntries(values: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(values).toSorted(([one], [other]) => (one < other ? -1 : 1));
+}
+
+function digest(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+/** Records are written by this module only, so their shape is known. */
+export function analysisIn(record: StoredRecord): Analysis {
+  return record.value as Analysis;
+}
+
+export function measurementsIn(record: StoredRecord): Measurements {
+  return record.value as Measurements;
+}
+
+export function writeOf(analysis: Analysis, expect: number, createdAt: number, open: boolean): RecordWrite {
+  return {
+    kind: 'analysis',
+    id: analysis.id,
+    expect,
+    createdAt,
+    index: { application: analysis.application, state: analysis.phase, open },
+    value: analysis,
+  };
+}
+
+export function recordsOf(analysis: Analysis, measurements: Measurements, expect: number, createdAt: number): RecordWrite[] {
+  return [
+    writeOf(analysis, expect, createdAt, true),
+    {
+      kind: 'measurements',
+      id: analysis.id,
+      expect,
+      createdAt,
+      index: { application: analysis.application },
+      value: measurements,
+    },
+  ];
 }

@@ -57,6 +57,7 @@ export const Rollback = Type.Object(
       { description: 'What will be, or was, written.' },
     ),
     aborted: Type.Enum(['no', 'aborted', 'already', 'not_running', 'unsupported']),
+    told: Type.Boolean({ description: 'The delivery was annotated and asked to sync.' }),
     revertCommit: optionalText('Commit that took the bad content out.'),
     revertRef: optionalText('Where it was pushed.'),
     approvedBy: optionalText('Who released it.'),
@@ -76,7 +77,7 @@ export type Rollback = Static<typeof Rollback>;
 
 const FINAL: ReadonlySet<RollbackState> = new Set(['proposed', 'recovered', 'not_recovered', 'refused', 'failed']);
 
-/** Whether the executor has something left to do (held waits for a person, shadow ends at planned). */
+/** Whether the executor has something left to do (held waits for a person, shadow ends with its plan). */
 export function isOpen(rollback: Rollback): boolean {
-  return !FINAL.has(rollback.state) && rollback.state !== 'held' && !(rollback.state === 'planned' && rollback.mode === 'shadow');
+  return !FINAL.has(rollback.state) && rollback.state !== 'held' && rollback.code !== 'shadow';
 }

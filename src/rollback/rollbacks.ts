@@ -1,7 +1,19 @@
 import { Type, type Static } from 'typebox';
-import { ApplicationName, Revision } from '../analysis/record.ts';
-import type { ChainedEntry } from '../store/port.ts';
+import { nearestName } from '../analysis/nearest.ts';
+import { ApplicationName, Revision, type Analysis } from '../analysis/record.ts';
+import type { Changes } from '../changes.ts';
+import type { Clock } from '../clock.ts';
+import { CodedError } from '../errors.ts';
+import type { Repository } from '../git/port.ts';
+import type { JobQueue } from '../queue/port.ts';
+import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
+import { modeFor } from './guards.ts';
+import { rollbackId } from './identity.ts';
+import { isWithin } from './paths.ts';
+import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
+import { rollbackIn, rollbackWrite } from './stored.ts';
+import { moved } from './transitions.ts';
 
 /** A person asks for a rollback; the same guards hold as for an automatic one, but for the verdict. */
 export const RollbackRequest = Type.Object(
@@ -14,33 +26,277 @@ export const RollbackRequest = Type.Object(
 );
 export type RollbackRequest = Static<typeof RollbackRequest>;
 
-/** SKELETON, bodies follow. */
+export interface RollbacksContext {
+  store: Store;
+  queue: JobQueue;
+  clock: Clock;
+  changes: Changes;
+  policies: ReadonlyMap<string, Policy>;
+  repositories: ReadonlyMap<string, Repository>;
+  onMoved(rollback: Rollback): void;
+}
+
+/** What a new rollback is about, and why. */
+interface Cause {
+  badCommit: string;
+  trigger: Rollback['trigger'];
+  analysis: string | null;
+  requestedBy: string;
+  confounded: boolean;
+  sentence: string;
+  details: Record<string, unknown>;
+}
+
+const JOURNAL_LIMIT = 500;
+const REQUEST_TIMEOUT_MS = 20_000;
+
+/** The use cases around rollbacks: decide, ask, look, approve, refuse. What is done then is in `executor.ts`. */
 export class Rollbacks {
-  /** @throws CodedError `application_unknown`, `commit_unknown`, `commit_not_on_branch`, `commit_outside_application`, ... */
-  request(_request: RollbackRequest, _by: { name: string }): Promise<{ rollback: Rollback; created: boolean }> {
-    throw new Error('skeleton');
+  readonly #context: RollbacksContext;
+
+  constructor(context: RollbacksContext) {
+    this.#context = context;
   }
+
+  /**
+   * What a final analysis leads to: a rollback where a release failed, nothing otherwise. Missing evidence never gets
+   * here as a fail. May be called again for the same analysis; there is one rollback for one bad revision.
+   * @returns the id of the rollback, or null
+   */
+  async decide(analysis: Analysis): Promise<string | null> {
+    if (analysis.kind !== 'release' || analysis.phase !== 'Failed' || analysis.verdict !== 'fail') return null;
+    const { rollback } = await this.#once(this.#policy(analysis.application), {
+      badCommit: analysis.revision,
+      trigger: 'analysis',
+      analysis: analysis.id,
+      requestedBy: 'analysis',
+      confounded: analysis.judgement?.confounded ?? true,
+      sentence: analysis.sentence,
+      details: { verdict: analysis.verdict, decidedBy: analysis.judgement?.decidedBy ?? null, metrics: figures(analysis) },
+    });
+    return rollback.id;
+  }
+
+  /**
+   * @throws CodedError `application_unknown`, `commit_unknown`, `commit_not_on_branch`, `commit_outside_application`,
+   *   and the codes of git when the remote cannot be asked
+   */
+  async request(request: RollbackRequest, by: { name: string }): Promise<{ rollback: Rollback; created: boolean }> {
+    const policy = this.#policy(request.application);
+    const repository = this.#context.repositories.get(policy.repository);
+    if (repository === undefined)
+      throw new CodedError('configuration_changed', `the configuration has no repository "${policy.repository}"`);
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+    await repository.refresh(signal);
+    const commit = await repository.commit(request.revision, signal);
+    if (!commit.onBranch) {
+      throw new CodedError(
+        'commit_not_on_branch',
+        `commit ${commit.sha} is not part of branch ${policy.branch}; name the commit that brought the bad version there`,
+      );
+    }
+    if (!commit.paths.some((path) => isWithin(path, policy.paths))) {
+      throw new CodedError(
+        'commit_outside_application',
+        `commit ${commit.sha} changes nothing of ${policy.application} (${policy.paths.join(', ')}); name the commit that did`,
+      );
+    }
+    return this.#once(policy, {
+      badCommit: commit.sha,
+      trigger: 'manual',
+      analysis: await this.#analysisOf(policy.application, commit.sha),
+      requestedBy: by.name,
+      confounded: false,
+      sentence: request.reason,
+      details: { reason: request.reason },
+    });
+  }
+
   /** @throws CodedError `rollback_unknown` */
-  get(_id: string): Promise<Rollback> {
-    throw new Error('skeleton');
+  async get(id: string): Promise<Rollback> {
+    return rollbackIn(await this.#record(id));
   }
-  journal(_id: string): Promise<ChainedEntry[]> {
-    throw new Error('skeleton');
+
+  /** @throws CodedError `rollback_unknown` */
+  async journal(id: string): Promise<ChainedEntry[]> {
+    await this.#record(id);
+    return this.#context.store.journal({ subject: id, limit: JOURNAL_LIMIT });
   }
-  list(_query: {
+
+  async list(query: {
     application?: string;
     state?: string;
     before?: string;
     limit: number;
   }): Promise<{ items: Rollback[]; next: string | null }> {
-    throw new Error('skeleton');
+    const page = await this.#context.store.list('rollback', query);
+    return { items: page.records.map(rollbackIn), next: page.next };
   }
-  /** Releases a held rollback. @throws CodedError `rollback_unknown`, `rollback_not_held` */
-  approve(_id: string, _by: { name: string }): Promise<Rollback> {
-    throw new Error('skeleton');
+
+  /** Releases a held rollback; it is planned anew on the present head. @throws CodedError `rollback_unknown`, `rollback_not_held` */
+  async approve(id: string, by: { name: string }): Promise<Rollback> {
+    return this.#changed(id, 'rollback.approved', (rollback) => {
+      if (rollback.state !== 'held') {
+        throw new CodedError(
+          'rollback_not_held',
+          `the rollback is ${rollback.state} (${rollback.code}), there is nothing to approve`,
+        );
+      }
+      return moved(
+        { ...rollback, approvedBy: by.name },
+        { state: 'planned', code: 'approved', sentence: `approved by ${by.name}` },
+        this.#context.clock.now(),
+      );
+    });
   }
-  /** @throws CodedError `rollback_unknown`, `rollback_final` (already pushed or ended) */
-  refuse(_id: string, _by: { name: string; reason: string }): Promise<Rollback> {
-    throw new Error('skeleton');
+
+  /** A person's no is a no. @throws CodedError `rollback_unknown`, `rollback_final` (pushed or ended already) */
+  async refuse(id: string, by: { name: string; reason: string }): Promise<Rollback> {
+    return this.#changed(id, 'rollback.refused', (rollback) => {
+      if (rollback.revertCommit !== null || !['planned', 'held', 'executing'].includes(rollback.state)) {
+        throw new CodedError('rollback_final', `the rollback is ${rollback.state} already; to undo it, revert its commit in Git`);
+      }
+      return moved(
+        rollback,
+        { state: 'refused', code: 'refused', sentence: `refused by ${by.name}: ${by.reason}` },
+        this.#context.clock.now(),
+      );
+    });
   }
+
+  /** Queues every rollback that has something left to do; used at start and now and then. */
+  async drive(): Promise<number> {
+    const { records } = await this.#context.store.list('rollback', { open: true, limit: 500 });
+    for (const record of records) await this.wake(record.id);
+    return records.length;
+  }
+
+  async wake(id: string): Promise<void> {
+    await this.#context.queue.enqueue({ kind: 'rollback', key: id });
+  }
+
+  async #once(policy: Policy, cause: Cause): Promise<{ rollback: Rollback; created: boolean }> {
+    const about = {
+      repository: policy.repository,
+      branch: policy.branch,
+      application: policy.application,
+      badCommit: cause.badCommit,
+    };
+    const id = rollbackId(about);
+    const known = await this.#context.store.get('rollback', id);
+    if (known !== undefined) {
+      await this.wake(id);
+      return { rollback: rollbackIn(known), created: false };
+    }
+    const now = this.#context.clock.now();
+    const at = new Date(now).toISOString();
+    const entry = await this.#context.store.append({
+      at: now,
+      event: 'rollback.decided',
+      application: policy.application,
+      subject: id,
+      code: cause.trigger,
+      sentence: cause.sentence,
+      details: { ...cause.details, badCommit: cause.badCommit, analysis: cause.analysis, requestedBy: cause.requestedBy },
+    });
+    const rollback: Rollback = {
+      ...about,
+      id,
+      mode: modeFor(policy, cause.confounded),
+      trigger: cause.trigger,
+      analysis: cause.analysis,
+      requestedBy: cause.requestedBy,
+      state: 'planned',
+      code: 'decided',
+      sentence: 'decided and queued',
+      evidence: entry.hash,
+      verdictSentence: cause.sentence,
+      decidedAt: at,
+      plan: null,
+      aborted: 'no',
+      told: false,
+      revertCommit: null,
+      revertRef: null,
+      approvedBy: null,
+      problem: null,
+      recovery: null,
+      createdAt: at,
+      updatedAt: at,
+      history: [{ at, step: 'decided', sentence: cause.sentence }],
+    };
+    try {
+      await this.#context.store.commit([rollbackWrite(rollback, 0, now)]);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
+      await this.wake(id);
+      return { rollback: await this.get(id), created: false };
+    }
+    this.#context.onMoved(rollback);
+    await this.wake(id);
+    return { rollback, created: true };
+  }
+
+  async #changed(id: string, event: string, change: (rollback: Rollback) => Rollback): Promise<Rollback> {
+    for (;;) {
+      const record = await this.#record(id);
+      const before = rollbackIn(record);
+      const next = change(before);
+      await this.#context.store.append({
+        at: this.#context.clock.now(),
+        event,
+        application: next.application,
+        subject: id,
+        code: next.code,
+        sentence: next.sentence,
+        details: { before: before.state },
+      });
+      try {
+        await this.#context.store.commit([rollbackWrite(next, record.version, record.createdAt)]);
+      } catch (error) {
+        if (error instanceof CodedError && error.code === 'conflict') continue;
+        throw error;
+      }
+      this.#context.changes.announce(id);
+      this.#context.onMoved(next);
+      await this.wake(id);
+      return next;
+    }
+  }
+
+  /** The newest failed analysis of the revision, so that a manual rollback can be checked for recovery, too. */
+  async #analysisOf(application: string, revision: string): Promise<string | null> {
+    const { records } = await this.#context.store.list('analysis', { application, limit: 100 });
+    return (
+      records.find(({ value }) => (value as Analysis).revision === revision && (value as Analysis).kind === 'release')?.id ?? null
+    );
+  }
+
+  #policy(application: string): Policy {
+    const policy = this.#context.policies.get(application);
+    if (policy !== undefined) return policy;
+    const nearest = nearestName(application, this.#context.policies.keys());
+    const hint = nearest === null ? '' : `; did you mean "${nearest}"?`;
+    throw new CodedError('application_unknown', `there is no application "${application}" in the configuration${hint}`, {
+      details: { nearest },
+    });
+  }
+
+  async #record(id: string): Promise<StoredRecord> {
+    const record = await this.#context.store.get('rollback', id);
+    if (record === undefined)
+      throw new CodedError('rollback_unknown', `there is no rollback "${id}"; GET /api/v1/rollbacks lists them`);
+    return record;
+  }
+}
+
+/** The figures that decided, for the journal: numbers and codes only. */
+function figures(analysis: Analysis): Record<string, unknown>[] {
+  return (analysis.judgement?.metrics ?? []).map(({ name, verdict, code, effect, eValue, traffic }) => ({
+    name,
+    verdict,
+    code,
+    effect,
+    eValue,
+    traffic,
+  }));
 }

@@ -1,0 +1,97 @@
+import type { MetricParameters } from '../judges/judge.ts';
+import type { SourceQuery } from '../sources/port.ts';
+import { fillPlain, fillSelector } from './arguments.ts';
+import { parseDuration, parseShare } from './quantities.ts';
+import { parametersOf, type MetricSpec, type Template } from './template.ts';
+
+/** Which series of a metric are meant: the two sides of a comparison, or what serves everybody after a rollback. */
+export type Side = 'canary' | 'baseline';
+
+/** A template in numbers, worked out once when the application is loaded. */
+export interface AnalysisPlan {
+  templateName: string;
+  template: Template;
+  judge: string;
+  everyMs: number;
+  /** Looks of a whole analysis, warm-up included. */
+  planned: number;
+  warmup: number;
+  falseRollbacks: number;
+  recoveryTicks: number;
+  metrics: readonly { name: string; spec: MetricSpec; parameters: MetricParameters }[];
+}
+
+const DEFAULT_RECOVERY_TICKS = 5;
+
+export function planOf(templateName: string, template: Template): AnalysisPlan {
+  const everyMs = parseDuration(template.every);
+  const ticks = (text: string) => Math.ceil(parseDuration(text) / everyMs - 1e-9);
+  return {
+    templateName,
+    template,
+    judge: template.judge ?? 'exact',
+    everyMs,
+    planned: Math.max(1, ticks(template.for)),
+    warmup: ticks(template.warmup ?? '0s'),
+    falseRollbacks: parseShare(template.falseRollbacks ?? '1%'),
+    recoveryTicks: template.recovery === undefined ? DEFAULT_RECOVERY_TICKS : Math.max(1, ticks(template.recovery.for)),
+    metrics: Object.entries(template.metrics).map(([name, spec]) => ({ name, spec, parameters: parametersOf(spec) })),
+  };
+}
+
+interface Part {
+  part: string;
+  shape: SourceQuery['shape'];
+  query: { counter: string } | { gauge: string; aggregate?: SourceQuery['aggregate'] } | { query: string };
+}
+
+function partsOf(spec: MetricSpec): Part[] {
+  switch (spec.type) {
+    case 'proportion':
+      return [
+        { part: 'total', shape: 'counter', query: spec.total },
+        { part: 'events', shape: 'counter', query: spec.events },
+      ];
+    case 'histogram':
+      return [{ part: 'buckets', shape: 'buckets', query: spec.buckets }];
+    case 'gauge':
+      return [{ part: 'value', shape: 'gauge', query: spec.value }];
+  }
+}
+
+export function queryId(metric: string, side: Side, part: string): string {
+  return `${metric}/${side}/${part}`;
+}
+
+/**
+ * Everything that one tick asks, grouped by source.
+ *
+ * @param sides which selectors of the template are asked, and under which name of a side the answers come back
+ * @throws CodedError `argument_missing`, `argument_unsafe`
+ */
+export function queriesOf(
+  plan: AnalysisPlan,
+  values: Readonly<Record<string, string>>,
+  sides: readonly { side: Side; labels: Readonly<Record<string, string>> }[],
+): Map<string, SourceQuery[]> {
+  const bySource = new Map<string, SourceQuery[]>();
+  for (const { name, spec } of plan.metrics) {
+    const queries = bySource.get(spec.source) ?? [];
+    bySource.set(spec.source, queries);
+    for (const { side, labels } of sides) {
+      const filledLabels = Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, fillPlain(text, values)]));
+      for (const { part, shape, query } of partsOf(spec)) {
+        const text = 'counter' in query ? query.counter : 'gauge' in query ? query.gauge : query.query;
+        queries.push({
+          id: queryId(name, side, part),
+          shape,
+          text: fillSelector(text, values),
+          finished: 'query' in query,
+          labels: filledLabels,
+          aggregate: ('aggregate' in query ? query.aggregate : undefined) ?? 'avg',
+        });
+      }
+    }
+  }
+  return bySource;
+}

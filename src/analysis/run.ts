@@ -1,0 +1,79 @@
+import type { Judgement, Verdict } from '../judges/judge.ts';
+import type { Analysis, Phase } from './record.ts';
+
+/**
+ * The run's state machine: Pending -> Running -> Successful | Failed | Inconclusive | Error, or Cancelled from either.
+ * Pure functions from an analysis to the next; the names of the phases are Argo Rollouts'.
+ */
+
+const iso = (at: number) => new Date(at).toISOString();
+
+/** The first look: sources are read once, so that counters have something to be compared with. */
+export function started(analysis: Analysis, at: number): Analysis {
+  return {
+    ...analysis,
+    phase: 'Running',
+    code: analysis.ticks.warmup > 0 ? 'warming_up' : 'measuring',
+    sentence: 'the first measurement is on its way',
+    startedAt: iso(at),
+    nextTickAt: iso(at + analysis.ticks.everyMs),
+  };
+}
+
+/** When tick `number` (1 is the first) ends its window, milliseconds since the epoch. */
+export function tickTime(analysis: Analysis, number: number): number {
+  return Date.parse(analysis.startedAt ?? analysis.createdAt) + number * analysis.ticks.everyMs;
+}
+
+/**
+ * How many whole ticks passed unseen before the one that is taken now, because nobody ran; they count as missing,
+ * so that tick n is always the n-th interval after the start.
+ */
+export function missedTicks(analysis: Analysis, now: number): number {
+  const due = Math.floor((now - tickTime(analysis, 0)) / analysis.ticks.everyMs);
+  return Math.max(0, Math.min(due, analysis.ticks.planned) - analysis.ticks.done - 1);
+}
+
+export function looked(analysis: Analysis, done: number, judgement: Judgement, warnings: readonly string[]): Analysis {
+  const warming = done <= analysis.ticks.warmup;
+  return {
+    ...analysis,
+    ticks: { ...analysis.ticks, done },
+    code: warming ? 'warming_up' : 'measuring',
+    sentence: warming ? `warming up: tick ${done} of ${analysis.ticks.warmup} is measured, not judged` : judgement.sentence,
+    nextTickAt: iso(tickTime(analysis, done + 1)),
+    judgement,
+    warnings: merged(analysis.warnings, warnings),
+  };
+}
+
+const PHASE_OF: Readonly<Record<Verdict, Phase>> = {
+  pass: 'Successful',
+  fail: 'Failed',
+  marginal: 'Inconclusive',
+  inconclusive: 'Inconclusive',
+  error: 'Error',
+};
+
+export function judged(analysis: Analysis, judgement: Judgement, verdict: Verdict, at: number): Analysis {
+  return ended(
+    { ...analysis, judgement },
+    { phase: PHASE_OF[verdict], verdict, code: judgement.code, sentence: judgement.sentence },
+    at,
+  );
+}
+
+export function ended(
+  analysis: Analysis,
+  end: { phase: Phase; verdict: Verdict | null; code: string; sentence: string },
+  at: number,
+): Analysis {
+  return { ...analysis, ...end, endedAt: iso(at), nextTickAt: null };
+}
+
+const MAX_WARNINGS = 50;
+
+/** Each warning once, the first ones kept. */
+export function merged(known: readonly string[], more: readonly string[]): string[] {
+  return [...new Set([...known, ...more])].slice(0, MAX_WARNINGS);
+}

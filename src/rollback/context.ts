@@ -1,0 +1,75 @@
+import type { Analysis } from '../analysis/record.ts';
+import type { Changes } from '../changes.ts';
+import type { Clock } from '../clock.ts';
+import type { Delivery } from '../delivery/port.ts';
+import { CodedError } from '../errors.ts';
+import type { CommitFacts, Repository } from '../git/port.ts';
+import type { Store } from '../store/port.ts';
+import type { Policy } from './policy.ts';
+import type { Rollback } from './record.ts';
+
+/** Where a process may die while a rollback runs, in the order of the way. */
+export const EXECUTOR_POINTS = [
+  'plan-start',
+  'plan-fetched',
+  'plan-computed',
+  'plan-journaled',
+  'plan-stored',
+  'abort-start',
+  'abort-done',
+  'abort-stored',
+  'push-fetched',
+  'push-committed',
+  'push-start',
+  'push-done',
+  'push-journaled',
+  'push-stored',
+  'deliver-told',
+  'deliver-synced',
+  'recovery-started',
+] as const;
+export type ExecutorPoint = (typeof EXECUTOR_POINTS)[number];
+
+/** What the executor and its steps work with. */
+export interface ExecutorContext {
+  store: Store;
+  clock: Clock;
+  changes: Changes;
+  policies: ReadonlyMap<string, Policy>;
+  repositories: ReadonlyMap<string, Repository>;
+  deliveries: ReadonlyMap<string, Delivery>;
+  /** The whole message of the revert commit; the same rollback and commit give the same message. */
+  messageOf: (rollback: Rollback, badCommit: CommitFacts) => string;
+  /** Starts, once, the check whether the metrics came back, and says how it stands. */
+  recoveryOf: (rollback: Rollback) => Promise<Analysis>;
+  onMoved: (rollback: Rollback) => void;
+  /** Named places at which tests end the process; nothing otherwise. */
+  reach: (point: ExecutorPoint) => void;
+}
+
+/** What a step made of a rollback. */
+export interface Step {
+  next: Rollback;
+  /** Run again at this time; without it, at once. */
+  again?: number;
+}
+
+export function repositoryOf(context: ExecutorContext, rollback: Rollback): Repository {
+  return configured(context.repositories.get(rollback.repository), 'repository', rollback.repository);
+}
+
+export function deliveryOf(context: ExecutorContext, rollback: Rollback): Delivery {
+  return configured(context.deliveries.get(rollback.application), 'delivery of application', rollback.application);
+}
+
+export function policyOf(context: ExecutorContext, rollback: Rollback): Policy {
+  return configured(context.policies.get(rollback.application), 'application', rollback.application);
+}
+
+function configured<T>(found: T | undefined, what: string, name: string): T {
+  if (found !== undefined) return found;
+  throw new CodedError(
+    'configuration_changed',
+    `the configuration no longer has the ${what} "${name}"; put it back or refuse the rollback`,
+  );
+}
