@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import type { SourceAnswer } from '../sources/port.ts';
+import { noMeasurements, withMissedTicks, withTick } from './measuring.ts';
+import { planOf } from './plan.ts';
+import type { Template } from './template.ts';
+
+const template: Template = {
+  every: '1m',
+  for: '10m',
+  canary: { track: 'canary' },
+  baseline: { track: 'stable' },
+  metrics: {
+    errors: { type: 'proportion', source: 's', total: { counter: 't' }, events: { counter: 'e' } },
+    latency: { type: 'histogram', source: 's', buckets: { counter: 'b' } },
+  },
+};
+const plan = planOf('t', template);
+const count = (value: number): SourceAnswer => ({ kind: 'count', value });
+const buckets = (bounds: number[], counts: number[]): SourceAnswer => ({ kind: 'buckets', bounds, counts });
+const tick = (answers: Record<string, SourceAnswer>) =>
+  withTick(noMeasurements(plan, true), new Map(Object.entries(answers)), 60_000);
+
+describe('measurements of a tick', () => {
+  it('takes an absent series of events as 0 while the total is there', () => {
+    const { measurements } = tick({ 'errors/canary/total': count(10), 'errors/canary/events': { kind: 'absent' } });
+    expect(measurements.series['errors']).toMatchObject({ canary: { events: [0], total: [10] } });
+  });
+
+  it('takes an absent total as missing, never as 0', () => {
+    const { measurements, missing } = tick({ 'errors/canary/total': { kind: 'absent' }, 'errors/canary/events': count(3) });
+    expect(measurements.series['errors']).toMatchObject({ canary: { events: [null], total: [null] } });
+    expect(missing.map(({ code }) => code)).toContain('absent');
+  });
+
+  it('takes events that could not be read as missing, not as 0', () => {
+    const fault: SourceAnswer = { kind: 'missing', code: 'timeout', sentence: 'no answer' };
+    const { measurements } = tick({ 'errors/canary/total': count(10), 'errors/canary/events': fault });
+    expect(measurements.series['errors']).toMatchObject({ canary: { events: [null], total: [null] } });
+  });
+
+  it('keeps the sides aligned when one of them is missing', () => {
+    const { measurements } = tick({ 'errors/baseline/total': count(10), 'errors/baseline/events': count(1) });
+    expect(measurements.series['errors']).toMatchObject({ canary: { total: [null] }, baseline: { events: [1], total: [10] } });
+  });
+
+  it('refuses buckets whose bounds differ between the sides', () => {
+    const { measurements, missing } = tick({
+      'latency/canary/buckets': buckets([1, 2], [1, 2, 3]),
+      'latency/baseline/buckets': buckets([1, 3], [1, 2, 3]),
+    });
+    expect(measurements.series['latency']).toMatchObject({
+      bounds: [1, 2],
+      canary: { counts: [[1, 2, 3]] },
+      baseline: { counts: [null] },
+    });
+    expect(missing.map(({ code }) => code)).toContain('bounds_differ');
+  });
+
+  it('fills ticks that nobody looked at with missing, so that the index stays the time', () => {
+    const measurements = withMissedTicks(noMeasurements(plan, true), [60_000, 120_000]);
+    expect(measurements.times).toEqual([60_000, 120_000]);
+    expect(measurements.series['errors']).toMatchObject({ canary: { total: [null, null] }, baseline: { total: [null, null] } });
+  });
+});
