@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { createMetrics } from './metrics.ts';
+
+const create = () => createMetrics({ version: '1.2.3', applications: ['shop'], sources: ['pages'] });
+const lines = async (metrics: ReturnType<typeof create>) => (await metrics.page()).text.split('\n');
+
+describe('metrics', () => {
+  it('tell the version and the process', async () => {
+    const { contentType, text } = await create().page();
+    expect(contentType).toContain('text/plain');
+    expect(text).toMatch(/^davylamp_build_info\{version="1\.2\.3",node="v\d+\.\d+\.\d+"\} 1$/m);
+    expect(text).toContain('process_resident_memory_bytes');
+  });
+
+  it('count what happened, with the labels of the names that are configured', async () => {
+    const metrics = create();
+    metrics.analysisStarted('shop');
+    metrics.analysisEnded('shop', 'fail');
+    metrics.tick('measured', 0.02);
+    metrics.sourceRead('pages', 'ok', 0.003);
+    metrics.rollback('shop', 'pushed');
+    metrics.rollbackHeld('shop', 'max_per_day');
+    metrics.rollbackPushed(1.4);
+    metrics.httpRequest('GET', '/api/v1/analyses/:id', 200, 0.001);
+    metrics.error('store_unavailable');
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'davylamp_analyses_started_total{application="shop"} 1',
+        'davylamp_analyses_ended_total{application="shop",verdict="fail"} 1',
+        'davylamp_ticks_total{result="measured"} 1',
+        'davylamp_tick_duration_seconds_count 1',
+        'davylamp_source_reads_total{source="pages",result="ok"} 1',
+        'davylamp_source_read_duration_seconds_count{source="pages"} 1',
+        'davylamp_rollbacks_total{application="shop",state="pushed"} 1',
+        'davylamp_rollback_held_total{application="shop",code="max_per_day"} 1',
+        'davylamp_rollback_push_seconds_sum 1.4',
+        'davylamp_http_request_duration_seconds_count{method="GET",route="/api/v1/analyses/:id",status="200"} 1',
+        'davylamp_errors_total{code="store_unavailable"} 1',
+      ]),
+    );
+  });
+
+  it('put names that are not configured into "other", so that nobody can grow the page', async () => {
+    const metrics = create();
+    for (let n = 0; n < 1_000; n += 1) {
+      metrics.analysisStarted(`app-${n}`);
+      metrics.sourceRead(`source-${n}`, 'failed', 1);
+      metrics.error(`code_${n}`);
+      metrics.error(`not a code ${n}`);
+    }
+    const page = await lines(metrics);
+    expect(page).toContain('davylamp_analyses_started_total{application="other"} 1000');
+    expect(page).toContain('davylamp_source_reads_total{source="other",result="failed"} 1000');
+    expect(page.filter((line) => line.startsWith('davylamp_errors_total{'))).toHaveLength(101);
+  });
+
+  it('read the queue at every scrape, and leave only its series out while it cannot be read', async () => {
+    const metrics = create();
+    let waiting = 2;
+    metrics.watchQueue(() => {
+      if (waiting < 0) return Promise.reject(new Error('away'));
+      return Promise.resolve({ tick: { waiting, running: 1 }, rollback: { waiting: 0, running: 0 } });
+    });
+    expect(await lines(metrics)).toContain('davylamp_queue_jobs{kind="tick",state="waiting"} 2');
+    waiting = 5;
+    expect(await lines(metrics)).toContain('davylamp_queue_jobs{kind="tick",state="waiting"} 5');
+    waiting = -1;
+    const page = await lines(metrics);
+    expect(page.filter((line) => line.startsWith('davylamp_queue_jobs{'))).toEqual([]);
+    expect(page).toContain('davylamp_build_info{version="1.2.3",node="' + process.version + '"} 1');
+    expect((await metrics.page()).text).toContain('davylamp_errors_total{code="queue_unavailable"}');
+  });
+
+  it('are of their own in each service', async () => {
+    const one = create();
+    one.analysisStarted('shop');
+    expect(await lines(create())).not.toContain('davylamp_analyses_started_total{application="shop"} 1');
+  });
+
+  it('are all in the reference page', async () => {
+    const page = await readFile(new URL('../../docs/reference/metrics.md', import.meta.url), 'utf8');
+    const reference = page.replaceAll(/ +/g, ' ');
+    const names = (await create().page()).text.matchAll(/^# TYPE (davylamp_\w+) (\w+)$/gm);
+    const documented = [...names].map(([, name, type]) => `| \`${name}\` | ${type} |`);
+    expect(documented).toHaveLength(13);
+    for (const row of documented) expect(reference).toContain(row);
+  });
+});
