@@ -56,17 +56,15 @@ export function createLogger(options: { level: LogLevel; destination?: Destinati
     },
   };
   const logger: Logger = options.destination === undefined ? pino(settings) : pino(settings, options.destination);
-  const child = Reflect.get(logger, 'child') as MakeChild;
+  const child = Reflect.get(logger, 'child');
   // pino runs the formatter of bindings for the first logger only; children inherit this property from it.
   Object.defineProperty(logger, 'child', {
     value(this: Logger, fields: Bindings, ownSettings?: ChildLoggerOptions): Logger {
-      return child.call(this, redactFields(fields), ownSettings);
+      return Reflect.apply(child, this, [redactFields(fields), ownSettings]) as Logger;
     },
   });
   return logger;
 }
-
-type MakeChild = (this: Logger, fields: Bindings, ownSettings?: ChildLoggerOptions) => Logger;
 
 function redactFields(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, redactNamed(name, value, 1)]));
