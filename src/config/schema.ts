@@ -11,6 +11,7 @@ import { policyFields } from '../rollback/policy.ts';
 import { ElasticsearchSource } from '../sources/elasticsearch/schema.ts';
 import { PrometheusSource } from '../sources/prometheus/schema.ts';
 import { ScrapeSource } from '../sources/scrape/schema.ts';
+import { schemaNode } from './schema-node.ts';
 
 /**
  * The whole configuration. This one constant is the check, the type, the JSON Schema for editors and the
@@ -180,3 +181,6 @@ export const Config = Type.Object(
   { ...closed, $id: 'https://davylamp.dev/schema/config.json', title: 'davylamp configuration' },
 );
 export type Config = Static<typeof Config>;
+
+/** The same schema for those who walk it. */
+export const configNode = schemaNode(Config);

@@ -1,0 +1,50 @@
+import type { Finding } from './check.ts';
+import type { Path } from './document.ts';
+import { isMap, own, type JsonMap } from './schema-node.ts';
+
+const AVAILABLE = {
+  storage: new Set(['embedded']),
+  source: new Set(['scrape']),
+  delivery: new Set(['http', 'none']),
+  forge: new Set(['none']),
+};
+
+/**
+ * The parts of a configuration that its schema knows and that this version does not act on yet. `validate` warns of
+ * them; the service does not start with them, because a rollback that silently does less is worse than none.
+ */
+export function unavailableParts(root: JsonMap): { path: Path; what: string }[] {
+  const parts: { path: Path; what: string }[] = [];
+  const look = (path: Path, value: unknown, kind: keyof typeof AVAILABLE) => {
+    if (typeof value === 'string' && !AVAILABLE[kind].has(value)) parts.push({ path, what: `${kind} ${value}` });
+  };
+  look(['storage', 'kind'], at(root, 'storage', 'kind'), 'storage');
+  for (const [name, source] of entries(root, 'sources')) look(['sources', name, 'type'], own(source, 'type'), 'source');
+  for (const [name, repository] of entries(root, 'repositories')) {
+    look(['repositories', name, 'forge'], own(repository, 'forge'), 'forge');
+  }
+  for (const [name, application] of entries(root, 'applications')) {
+    look(['applications', name, 'delivery', 'type'], at(application, 'delivery', 'type'), 'delivery');
+    const alerts = own(application, 'alerts');
+    if (Array.isArray(alerts) && alerts.length > 0) parts.push({ path: ['applications', name, 'alerts'], what: 'alerts' });
+  }
+  return parts;
+}
+
+export function availabilityWarnings(root: JsonMap): Finding[] {
+  return unavailableParts(root).map(({ path, what }) => ({
+    path,
+    part: 'value',
+    message: `${what} comes with a later release; this one does not start with it`,
+  }));
+}
+
+function at(map: JsonMap, key: string, inner: string): unknown {
+  const value = own(map, key);
+  return isMap(value) ? own(value, inner) : undefined;
+}
+
+function entries(root: JsonMap, key: string): [string, JsonMap][] {
+  const section = own(root, key);
+  return isMap(section) ? Object.entries(section).filter((entry): entry is [string, JsonMap] => isMap(entry[1])) : [];
+}

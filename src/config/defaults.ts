@@ -1,0 +1,89 @@
+import { Type } from 'typebox';
+import { Value } from 'typebox/value';
+import type { MetricSpec, Template } from '../analysis/template.ts';
+import type { Guards } from '../rollback/policy.ts';
+import { branchFor, isMap, recordOf, type SchemaNode } from './schema-node.ts';
+import { configNode, type Application, type Config, type DeliveryConfig, type RepositoryConfig, type Source } from './schema.ts';
+
+/** Every optional key is there, but for those named, which have no default. */
+type Filled<T, Open extends keyof T = never> = Required<Omit<T, Open>> & Pick<T, Open>;
+type SourceOf<Name extends Source['type']> = Extract<Source, { type: Name }>;
+type DeliveryOf<Name extends DeliveryConfig['type']> = Extract<DeliveryConfig, { type: Name }>;
+type MetricOf<Name extends MetricSpec['type']> = Extract<MetricSpec, { type: Name }>;
+type Storage = NonNullable<Config['storage']>;
+
+export type ResolvedSource =
+  | (Omit<Filled<SourceOf<'scrape'>>, 'targets'> & { targets: Required<SourceOf<'scrape'>['targets'][number]>[] })
+  | SourceOf<'prometheus'>
+  | SourceOf<'elasticsearch'>;
+export type ResolvedRepository = Filled<RepositoryConfig, 'tokenFile'>;
+export type ResolvedDelivery = Filled<DeliveryOf<'http'>, 'tokenFile'> | Exclude<DeliveryConfig, { type: 'http' }>;
+export type ResolvedMetric =
+  Filled<MetricOf<'proportion'>, 'limit'> | Filled<MetricOf<'histogram'>, 'limit'> | Filled<MetricOf<'gauge'>, 'limit'>;
+export type ResolvedTemplate = Omit<Filled<Template, 'baseline' | 'recovery'>, 'metrics'> & {
+  metrics: Record<string, ResolvedMetric>;
+};
+export type ResolvedApplication = Omit<Filled<Application>, 'delivery' | 'guards'> & {
+  delivery: ResolvedDelivery;
+  guards: Required<Guards>;
+};
+export interface ResolvedConfig {
+  server: Filled<NonNullable<Config['server']>>;
+  storage: Filled<Extract<Storage, { kind: 'embedded' }>> | Extract<Storage, { kind: 'redis' }>;
+  log: Filled<NonNullable<Config['log']>>;
+  workers: Filled<NonNullable<Config['workers']>>;
+  sources: Record<string, ResolvedSource>;
+  repositories: Record<string, ResolvedRepository>;
+  applications: Record<string, ResolvedApplication>;
+  templates: Record<string, ResolvedTemplate>;
+}
+
+const Resolved = Type.Unsafe<ResolvedConfig>(demandDefaults(configNode));
+
+/**
+ * The configuration with every default of the schema filled in, so that no other module writes a default again. Pure;
+ * the argument is not changed.
+ */
+export function resolveDefaults(config: Config): ResolvedConfig {
+  const filled = fill(configNode, config);
+  if (!Value.Check(Resolved, filled)) throw new TypeError('a default of the configuration schema does not fit the schema');
+  return filled;
+}
+
+function fill(node: SchemaNode, value: unknown): unknown {
+  if (node.anyOf !== undefined) {
+    const branch = branchFor(node, value);
+    return branch === undefined ? value : fill(branch, value);
+  }
+  if (Array.isArray(value)) return value.map((entry: unknown) => (node.items === undefined ? entry : fill(node.items, entry)));
+  if (!isMap(value)) return value;
+  const record = recordOf(node);
+  const entries = Object.entries(value).map(([key, entry]): [string, unknown] => {
+    const child = node.properties?.[key] ?? record?.value;
+    return [key, child === undefined ? entry : fill(child, entry)];
+  });
+  for (const [key, child] of Object.entries(node.properties ?? {})) {
+    if (!Object.hasOwn(value, key) && child.default !== undefined)
+      entries.push([key, fill(child, structuredClone(child.default))]);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** The same schema where every key that has a default is required. */
+function demandDefaults(node: SchemaNode): SchemaNode {
+  const all = (nodes: Readonly<Record<string, SchemaNode>>) =>
+    Object.fromEntries(Object.entries(nodes).map(([key, child]) => [key, demandDefaults(child)]));
+  const { properties, patternProperties, anyOf, items } = node;
+  return {
+    ...node,
+    ...(properties !== undefined && {
+      properties: all(properties),
+      required: Object.keys(properties).filter(
+        (key) => node.required?.includes(key) === true || properties[key]?.default !== undefined,
+      ),
+    }),
+    ...(patternProperties !== undefined && { patternProperties: all(patternProperties) }),
+    ...(anyOf !== undefined && { anyOf: anyOf.map(demandDefaults) }),
+    ...(items !== undefined && { items: demandDefaults(items) }),
+  };
+}
