@@ -2,12 +2,18 @@ import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
 
-const AVAILABLE = {
-  storage: new Set(['embedded']),
-  source: new Set(['scrape']),
-  delivery: new Set(['http', 'none']),
-  forge: new Set(['none']),
+/** What the schema knows already and no module of this version does. A line goes when its adapter comes. */
+const LATER = {
+  storage: new Set(['redis']),
+  source: new Set(['prometheus', 'elasticsearch']),
+  delivery: new Set(['argo-rollouts', 'flagger', 'deployment']),
+  forge: new Set(['github', 'gitlab', 'gitea']),
 };
+
+/** Whether a type or kind of storage, source or delivery is one of those. */
+export function comesLater(name: string): boolean {
+  return Object.values(LATER).some((names) => names.has(name));
+}
 
 /**
  * The parts of a configuration that its schema knows and that this version does not act on yet. `validate` warns of
@@ -15,8 +21,8 @@ const AVAILABLE = {
  */
 export function unavailableParts(root: JsonMap): { path: Path; what: string }[] {
   const parts: { path: Path; what: string }[] = [];
-  const look = (path: Path, value: unknown, kind: keyof typeof AVAILABLE) => {
-    if (typeof value === 'string' && !AVAILABLE[kind].has(value)) parts.push({ path, what: `${kind} ${value}` });
+  const look = (path: Path, value: unknown, kind: keyof typeof LATER) => {
+    if (typeof value === 'string' && LATER[kind].has(value)) parts.push({ path, what: `${kind} ${value}` });
   };
   look(['storage', 'kind'], at(root, 'storage', 'kind'), 'storage');
   for (const [name, source] of entries(root, 'sources')) look(['sources', name, 'type'], own(source, 'type'), 'source');
@@ -26,7 +32,7 @@ export function unavailableParts(root: JsonMap): { path: Path; what: string }[] 
   for (const [name, application] of entries(root, 'applications')) {
     look(['applications', name, 'delivery', 'type'], at(application, 'delivery', 'type'), 'delivery');
     const alerts = own(application, 'alerts');
-    if (Array.isArray(alerts) && alerts.length > 0) parts.push({ path: ['applications', name, 'alerts'], what: 'alerts' });
+    if (Array.isArray(alerts) && alerts.length > 0) parts.push({ path: ['applications', name, 'alerts'], what: 'acting on alerts' });
   }
   return parts;
 }

@@ -6,20 +6,8 @@ import { check, type Finding } from './check.ts';
 import { crossCheck } from './cross-checks.ts';
 import { parseYaml, pathText, type ConfigDocument, type Path } from './document.ts';
 import { applyOverrides, type Override } from './environment.ts';
+import { problemText, type Problem } from './problem.ts';
 import { Config, configNode } from './schema.ts';
-
-/** Something wrong with the configuration, or worth a warning. */
-export interface Problem {
-  /** The file, or the environment variable that set the value (then line and column are 0). */
-  file: string;
-  line: number;
-  column: number;
-  /** Where in the configuration: `applications.shop.paths[0]`. Empty for the file as a whole. */
-  path: string;
-  /** What was expected, in plain words. */
-  message: string;
-  hint?: string;
-}
 
 export interface LoadedConfig {
   /** As written and overridden; `resolveDefaults` fills in the rest. */
@@ -91,24 +79,6 @@ function problemAt(finding: Finding, file: string, document: ConfigDocument, ove
 
 function isWithin(path: Path, outer: Path): boolean {
   return outer.length <= path.length && outer.every((segment, at) => segment === path[at]);
-}
-
-/** `FILE:LINE:COL path: message; hint`, as compilers write it, so that editors can jump there. */
-export function problemText(problem: Problem): string {
-  const place = problem.line === 0 ? problem.file : `${problem.file}:${problem.line}:${problem.column}`;
-  const path = problem.path === '' ? '' : ` ${problem.path}`;
-  return `${place}${path}: ${problem.message}${problem.hint === undefined ? '' : `; ${problem.hint}`}`;
-}
-
-/** The problems of a `config_invalid`; none for any other error. */
-export function problemsOf(error: unknown): readonly Problem[] {
-  if (!(error instanceof CodedError) || error.code !== 'config_invalid') return [];
-  const { problems } = error.details;
-  return Array.isArray(problems) ? problems.filter(isProblem) : [];
-}
-
-function isProblem(value: unknown): value is Problem {
-  return typeof value === 'object' && value !== null && 'message' in value && 'line' in value && 'path' in value;
 }
 
 async function readBounded(file: string): Promise<string> {

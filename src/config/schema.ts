@@ -61,7 +61,10 @@ export const EmbeddedStorage = Type.Object(
   },
   closed,
 );
-export const RedisStorage = Type.Object({ kind: Type.Literal('redis'), url: Type.String({ pattern: '^rediss?://' }) }, closed);
+export const RedisStorage = Type.Object(
+  { kind: Type.Literal('redis'), url: Type.String({ pattern: '^rediss?://', description: 'Address of the Redis.' }) },
+  closed,
+);
 export const Storage = Type.Union([EmbeddedStorage, RedisStorage], {
   default: { kind: 'embedded' },
   description: 'Where analyses, rollbacks and the journal are kept.',
@@ -90,7 +93,10 @@ export const RepositoryConfig = Type.Object(
     refreshEvery: duration('30s', 'How often the mirror is fetched in the background.'),
     author: Type.Optional(
       Type.Object(
-        { name: Type.String({ minLength: 1, maxLength: 200 }), email: Type.String({ minLength: 3, maxLength: 200 }) },
+        {
+          name: Type.String({ minLength: 1, maxLength: 200, description: 'Name in author and committer.' }),
+          email: Type.String({ minLength: 3, maxLength: 200, description: 'Its address.' }),
+        },
         { ...closed, default: { name: 'davylamp', email: 'davylamp@localhost' }, description: 'Who the reverts are by.' },
       ),
     ),
@@ -120,8 +126,14 @@ export const Application = Type.Object(
       Type.Array(
         Type.Object(
           {
-            matchers: Type.Array(Type.String({ minLength: 1, maxLength: 1_000 }), { minItems: 1, maxItems: 50 }),
-            then: Type.Optional(Type.Enum(['analyze', 'rollback', 'ignore'], { default: 'analyze' })),
+            matchers: Type.Array(Type.String({ minLength: 1, maxLength: 1_000 }), {
+              minItems: 1,
+              maxItems: 50,
+              description: 'Matchers as an Alertmanager writes them; all of them must match.',
+            }),
+            then: Type.Optional(
+              Type.Enum(['analyze', 'rollback', 'ignore'], { default: 'analyze', description: 'What such an alert leads to.' }),
+            ),
           },
           closed,
         ),

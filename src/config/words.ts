@@ -1,6 +1,6 @@
 import { Duration, Share } from '../analysis/quantities.ts';
 import { ApplicationName } from '../analysis/record.ts';
-import { isMap, type SchemaNode } from './schema-node.ts';
+import { discriminatorOf, isMap, type SchemaNode } from './schema-node.ts';
 
 const durationNode: SchemaNode = Duration;
 const shareNode: SchemaNode = Share;
@@ -50,6 +50,8 @@ export function expectedWords(node: SchemaNode): string {
   if (isShare(node)) return SHARE;
   if (node.const !== undefined) return String(node.const);
   if (node.enum !== undefined) return `one of ${node.enum.join(', ')}`;
+  const discriminator = discriminatorOf(node);
+  if (discriminator !== undefined) return `a map with ${discriminator.key}: ${[...discriminator.branches.keys()].join(' or ')}`;
   if (node.anyOf !== undefined) {
     const shapes = node.anyOf.map((branch) =>
       branch.required === undefined ? expectedWords(branch) : `{ ${branch.required.join(', ')} }`,
@@ -66,7 +68,7 @@ export function expectedWords(node: SchemaNode): string {
     case 'boolean':
       return 'true or false';
     case 'array':
-      return node.items?.type === 'object' ? 'a list of maps' : 'a list';
+      return node.items?.type === 'object' ? 'a list of maps' : 'a list of texts';
     default:
       return 'a map';
   }

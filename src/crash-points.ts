@@ -1,0 +1,5 @@
+/**
+ * Places where a test can have the process killed (DAVYLAMP_CRASH_AT=NAME), in the order in which a rollback passes
+ * them. Only names stand here; whoever passes such a place is given a function that knows what to do.
+ */
+export const CRASH_POINTS: readonly string[] = [];

@@ -1,0 +1,115 @@
+#!/usr/bin/env node
+import process from 'node:process';
+import { EXIT, unknown, type CommandEntry } from './cli/command-line.ts';
+import { commandHelp, helpText } from './cli/help.ts';
+
+/** Every command by name. The code of a command, and what it needs, is loaded when it is called. */
+const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
+  [
+    'serve',
+    {
+      usage: 'serve --config FILE',
+      summary: 'Runs the service.',
+      service: true,
+      load: async () => {
+        const [{ serveWith }, { buildApp }] = await Promise.all([import('./cli/serve.ts'), import('./app.ts')]);
+        return serveWith(buildApp);
+      },
+    },
+  ],
+  [
+    'validate',
+    {
+      usage: 'validate FILE [--json]',
+      summary: 'Checks a configuration and says everything that is wrong with it.',
+      load: async () => (await import('./cli/validate.ts')).validate,
+    },
+  ],
+  [
+    'openapi',
+    {
+      usage: 'openapi',
+      summary: 'Prints the OpenAPI document of the HTTP API.',
+      load: async () => {
+        const [{ openapiFrom }, { buildOpenApi }] = await Promise.all([import('./cli/openapi.ts'), import('./http/openapi.ts')]);
+        return openapiFrom(buildOpenApi);
+      },
+    },
+  ],
+  [
+    'config-schema',
+    {
+      usage: 'config-schema',
+      summary: 'Prints the JSON Schema of the configuration, for editors.',
+      load: async () => (await import('./cli/config-schema.ts')).configSchema,
+    },
+  ],
+  [
+    'config-reference',
+    {
+      usage: 'config-reference',
+      summary: 'Prints every key of the configuration as Markdown.',
+      load: async () => (await import('./cli/config-reference.ts')).printConfigReference,
+    },
+  ],
+  [
+    'crash-points',
+    {
+      usage: 'crash-points',
+      summary: 'Prints the names that DAVYLAMP_CRASH_AT takes; for tests.',
+      load: async () => (await import('./cli/crash-points.ts')).crashPoints,
+    },
+  ],
+  ['version', { usage: 'version', summary: 'Prints the version.', load: async () => (await import('./cli/version.ts')).version }],
+]);
+
+/** Aborts at the first SIGTERM or SIGINT; the second one ends the process at once. */
+function stopSignal(): AbortSignal {
+  const stop = new AbortController();
+  for (const [name, number] of [
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(128 + number);
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const [name = 'help', ...rest] = args;
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(helpText(COMMANDS));
+    return args.length === 0 ? EXIT.usage : EXIT.done;
+  }
+  const entry = COMMANDS.get(name === '--version' || name === '-v' ? 'version' : name);
+  try {
+    if (entry === undefined)
+      throw unknown(name.startsWith('-') ? 'option' : 'command', name, [...COMMANDS.keys(), 'help', '--help', '--version']);
+    if (rest.includes('--help') || rest.includes('-h')) {
+      process.stdout.write(commandHelp(entry));
+      return EXIT.done;
+    }
+    const command = await entry.load();
+    const code = await command(rest, {
+      environment: process.env,
+      write: (text) => void process.stdout.write(text),
+      complain: (text) => void process.stderr.write(text),
+      stop: entry.service === true ? stopSignal() : new AbortController().signal,
+    });
+    if (entry.service === true) process.exit(code);
+    return code;
+  } catch (error) {
+    const { complainAbout } = await import('./cli/config-errors.ts');
+    return complainAbout(error, (text) => void process.stderr.write(text));
+  }
+}
+
+// `davylamp openapi | head` closes our output early, which is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.done);
+});
+process.exitCode = await run(process.argv.slice(2));
