@@ -11,7 +11,7 @@ export const HttpDelivery = Type.Object(
       description: 'Base address; GET it for the state, POST /abort, /annotate, /sync.',
     }),
     tokenFile: Type.Optional(Type.String({ minLength: 1, description: 'File that holds a bearer token.' })),
-    timeout: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '5s' })),
+    timeout: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '5s', description: 'For one call.' })),
   },
   { additionalProperties: false },
 );

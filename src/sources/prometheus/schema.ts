@@ -3,7 +3,7 @@ import { Type, type Static } from 'typebox';
 export const PrometheusSource = Type.Object(
   {
     type: Type.Literal('prometheus'),
-    url: Type.String({ pattern: '^https?://', maxLength: 2_000 }),
+    url: Type.String({ pattern: '^https?://', maxLength: 2_000, description: 'Base address.' }),
   },
   { additionalProperties: false },
 );

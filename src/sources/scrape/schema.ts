@@ -8,7 +8,7 @@ export const ScrapeSource = Type.Object(
     targets: Type.Array(
       Type.Object(
         {
-          url: Type.String({ pattern: '^https?://', maxLength: 2_000 }),
+          url: Type.String({ pattern: '^https?://', maxLength: 2_000, description: 'Address of the page.' }),
           labels: Type.Optional(
             Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]*$' }), Type.String(), {
               default: {},
@@ -18,9 +18,9 @@ export const ScrapeSource = Type.Object(
         },
         { additionalProperties: false },
       ),
-      { minItems: 1, maxItems: 100 },
+      { minItems: 1, maxItems: 100, description: 'Pages that are read together.' },
     ),
-    timeout: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '5s' })),
+    timeout: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '5s', description: 'For one page, body included.' })),
     maxBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 10_485_760, description: 'Largest page that is read.' })),
   },
   { additionalProperties: false },
