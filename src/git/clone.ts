@@ -1,0 +1,283 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { CodedError, codeOf } from '../errors.ts';
+import { gitError, isAmbiguous } from './errors.ts';
+import { isCommitId } from './names.ts';
+import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
+import { abortable, Turns } from './turns.ts';
+
+export interface Credential {
+  username: string;
+  token: string;
+}
+
+export interface MirrorLog {
+  info(facts: Record<string, unknown>, sentence: string): void;
+  warn(facts: Record<string, unknown>, sentence: string): void;
+}
+
+/** Time limits, in milliseconds. */
+export interface Limits {
+  localMs: number;
+  fetchMs: number;
+  /** The first fetch, which brings the whole history. */
+  cloneMs: number;
+  pushMs: number;
+}
+
+export interface CloneOptions {
+  /** Name of the repository, for the log. */
+  name: string;
+  url: URL;
+  branch: string;
+  folder: string;
+  credential: () => Promise<Credential | null>;
+  log: MirrorLog;
+  clock: Clock;
+  limits: Limits;
+  searchPath: string | null;
+  alsoAllow: 'file' | null;
+}
+
+/** Name of the remote in git's configuration: a constant, so that neither address nor name is ever an argument. */
+export const REMOTE = 'o';
+
+const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
+
+/**
+ * The kept bare clone on disk: made, fetched, mended, and asked for commits.
+ *
+ * A clone that git finds damaged is thrown away and fetched anew by the next `refresh`; unpushed commits in it are lost,
+ * which is harmless as they can be made again, id by id.
+ */
+export class Clone {
+  /** Fetch, revert and push take turns; reads may run at any time. */
+  readonly turns = new Turns();
+  readonly #options: CloneOptions;
+  readonly #place: GitPlace & { gitDir: string };
+  readonly #closing = new AbortController();
+  /** A fetch that has its place in the queue and has not begun: whoever asks now may share it. */
+  #nextFetch: Promise<{ head: string }> | null = null;
+  #isOpen = false;
+  #isDamaged = false;
+  /** Head whose whole history was walked without a fault. */
+  #walkedHead = '';
+
+  constructor(options: CloneOptions) {
+    this.#options = options;
+    const id = createHash('sha256').update(options.url.href).digest('hex').slice(0, 16);
+    this.#place = {
+      home: join(options.folder, 'home'),
+      gitDir: join(options.folder, `${id}.git`),
+      searchPath: options.searchPath,
+      alsoAllow: options.alsoAllow,
+    };
+  }
+
+  /** Makes or mends the clone and fetches the branch. A caller who gives up does not stop the fetch of the others. */
+  async refresh(signal: AbortSignal): Promise<{ head: string }> {
+    this.#nextFetch ??= this.turns.take(() => {
+      this.#nextFetch = null;
+      return this.#refreshInTurn();
+    }, this.#closing.signal);
+    return abortable(this.#nextFetch, signal);
+  }
+
+  /** The fetched branch head; makes and fetches the mirror when there is none yet, and a damaged one anew. */
+  async ready(signal: AbortSignal): Promise<string> {
+    if (!this.#isOpen) await this.turns.take(() => this.#open(), this.#closing.signal);
+    const head = this.#isDamaged ? null : await this.readHead(signal);
+    return head ?? (await this.refresh(signal)).head;
+  }
+
+  /** Ends a running fetch and waits for whoever has a turn. */
+  async close(): Promise<void> {
+    this.#closing.abort(new CodedError('git_closed', `The mirror of ${this.#options.name} is closed.`, { retryable: true }));
+    await this.turns.idle();
+  }
+
+  async #refreshInTurn(): Promise<{ head: string }> {
+    const signal = this.#closing.signal;
+    const began = this.#options.clock.now();
+    if (this.#isDamaged) await this.#discard('it was found damaged');
+    let head: string;
+    try {
+      head = await this.#fetch(signal);
+    } catch (error) {
+      if (codeOf(error) !== 'git_mirror_corrupt') throw error;
+      await this.#discard(error instanceof CodedError ? String(error.details['reason']) : '');
+      head = await this.#fetch(signal);
+    }
+    this.#options.log.info(
+      { repository: this.#options.name, head, ms: this.#options.clock.now() - began },
+      'fetched the repository',
+    );
+    return { head };
+  }
+
+  async #fetch(signal: AbortSignal): Promise<string> {
+    await this.#open();
+    const isFirst = (await this.readHead(signal)) === null;
+    await this.network(
+      {
+        subcommand: 'fetch',
+        args: [...FETCH, '--no-show-forced-updates', '--end-of-options', REMOTE],
+      },
+      isFirst ? this.#options.limits.cloneMs : this.#options.limits.fetchMs,
+      signal,
+    );
+    const head = await this.readHead(signal);
+    if (head === null) throw this.damaged('it has no branch head after a fetch');
+    return head;
+  }
+
+  /** Makes the bare repository, or takes away what a killed git left in it: its locks would stop every later fetch. */
+  async #open(): Promise<void> {
+    if (this.#isOpen) return;
+    const { gitDir, home } = this.#place;
+    await mkdir(home, { recursive: true, mode: 0o700 });
+    if (await isFolder(gitDir)) {
+      const locks = [`refs/remotes/${REMOTE}/${this.#options.branch}`, 'packed-refs', 'shallow', 'config', 'HEAD'];
+      for (const lock of locks) await rm(join(gitDir, `${lock}.lock`), { force: true });
+      const packs = join(gitDir, 'objects', 'pack');
+      const leftovers = (await isFolder(packs)) ? (await readdir(packs)).filter((file) => file.startsWith('tmp_')) : [];
+      for (const file of leftovers) await rm(join(packs, file), { force: true });
+    } else {
+      await runGit(
+        { ...this.#place, gitDir: null },
+        {
+          subcommand: 'init',
+          args: ['--quiet', '--bare', '--template=', '--', gitDir],
+          timeoutMs: this.#options.limits.localMs,
+          signal: this.#closing.signal,
+        },
+      );
+    }
+    this.#isOpen = true;
+  }
+
+  async #discard(reason: string): Promise<void> {
+    this.#options.log.warn({ repository: this.#options.name, reason }, 'the mirror is thrown away and cloned anew');
+    await rm(this.#place.gitDir, { recursive: true, force: true });
+    this.#isOpen = false;
+    this.#isDamaged = false;
+    this.#walkedHead = '';
+  }
+
+  /** Notes that the clone cannot be used, and makes the error that says so. */
+  damaged(reason: string): CodedError {
+    this.#isDamaged = true;
+    return new CodedError(
+      'git_mirror_corrupt',
+      'The local mirror is damaged: it is thrown away and cloned anew at the next try.',
+      {
+        retryable: true,
+        details: { reason },
+      },
+    );
+  }
+
+  /** The branch head as it was fetched last; null when nothing was fetched yet. */
+  async readHead(signal: AbortSignal): Promise<string | null> {
+    return this.#verify(`refs/remotes/${REMOTE}/${this.#options.branch}`, signal);
+  }
+
+  /** Full id of a commit in the mirror; null when it is not there. */
+  async lookUp(revision: string, signal: AbortSignal): Promise<string | null> {
+    if (!isCommitId(revision)) throw unknownCommit(revision, 'give a commit id of seven digits or more');
+    return this.#verify(revision.toLowerCase(), signal);
+  }
+
+  async #verify(name: string, signal: AbortSignal): Promise<string | null> {
+    const answer = await this.local(
+      { subcommand: 'rev-parse', args: ['--verify', '--quiet', '--end-of-options', `${name}^{commit}`], answers: [0, 1, 128] },
+      signal,
+    );
+    if (answer.exitCode === 0) return answer.stdout.trim();
+    if (isAmbiguous(answer.stderr)) throw unknownCommit(name, 'several commits begin so, give more digits');
+    if (answer.exitCode === 1) return null;
+    throw this.#noteDamage(gitError({ subcommand: 'rev-parse', ...answer, secrets: [] }));
+  }
+
+  /** As `lookUp`, with a fetch when the mirror does not know the commit. @throws CodedError `commit_unknown` */
+  async find(revision: string, signal: AbortSignal): Promise<string> {
+    const known = await this.lookUp(revision, signal);
+    if (known !== null) return known;
+    const { head } = await this.refresh(signal);
+    const fetched = await this.lookUp(revision, signal);
+    if (fetched !== null) return fetched;
+    await this.#walk(head, signal);
+    throw unknownCommit(revision, 'check the revision that the delivery reports, and the repository and branch');
+  }
+
+  /**
+   * A mirror that has lost a pack can look complete: git fetches nothing when it has the head. Before a commit is called
+   * unknown, which is final, the history is walked once for each head.
+   */
+  async #walk(head: string, signal: AbortSignal): Promise<void> {
+    if (this.#walkedHead === head) return;
+    await this.local({ subcommand: 'rev-list', args: ['--count', '--end-of-options', head, '--'] }, signal);
+    this.#walkedHead = head;
+  }
+
+  /** Whether one commit of the clone is, or is an ancestor of, another; full ids. */
+  async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
+    const args = ['--is-ancestor', '--end-of-options', ancestor, descendant];
+    return (await this.local({ subcommand: 'merge-base', args, answers: [0, 1] }, signal)).exitCode === 0;
+  }
+
+  /** Runs a command that needs nothing but the clone. */
+  async local(call: Omit<GitCall, 'timeoutMs' | 'signal'>, signal: AbortSignal): Promise<GitAnswer> {
+    try {
+      return await runGit(this.#place, { ...call, timeoutMs: this.#options.limits.localMs, signal });
+    } catch (error) {
+      throw this.#noteDamage(error);
+    }
+  }
+
+  #noteDamage(error: unknown): unknown {
+    if (codeOf(error) === 'git_mirror_corrupt') this.#isDamaged = true;
+    return error;
+  }
+
+  /** Runs a command that speaks to the remote; the credential is read for it alone and travels in git's environment. */
+  async network(
+    call: Pick<GitCall, 'subcommand' | 'args' | 'answers'>,
+    timeoutMs: number,
+    signal: AbortSignal,
+  ): Promise<{ answer: GitAnswer; secrets: string[] }> {
+    const config: Record<string, string> = {
+      [`remote.${REMOTE}.url`]: this.#options.url.href,
+      [`remote.${REMOTE}.fetch`]: `+refs/heads/${this.#options.branch}:refs/remotes/${REMOTE}/${this.#options.branch}`,
+    };
+    const secrets: string[] = [];
+    const credential = await this.#options.credential();
+    if (credential !== null) {
+      const basic = Buffer.from(`${credential.username}:${credential.token}`, 'utf8').toString('base64');
+      secrets.push(basic, credential.token);
+      config[`http.${this.#options.url.href}.extraHeader`] = `Authorization: Basic ${basic}`;
+    }
+    try {
+      return { answer: await runGit(this.#place, { ...call, config, secrets, timeoutMs, signal }), secrets };
+    } catch (error) {
+      throw this.#noteDamage(error);
+    }
+  }
+}
+
+export function unknownCommit(revision: string, what: string): CodedError {
+  return new CodedError('commit_unknown', `The repository does not have this commit: ${what}.`, {
+    details: { revision: revision.slice(0, 100) },
+  });
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,107 @@
+import { CodedError } from '../errors.ts';
+
+/**
+ * What may reach git's command line. Everything here is decided before a process is started; git's own checks come
+ * on top (`git check-ref-format` alone accepts `refs/heads/-x`, which a later command would read as an option).
+ */
+
+/** Shortest abbreviation of a commit id that is looked up; git itself prints seven digits at least. */
+export const SHORTEST_ABBREVIATION = 7;
+
+const BRANCH = /^[A-Za-z0-9._/-]{1,200}$/;
+const COMMIT = new RegExp(`^[0-9a-f]{${SHORTEST_ABBREVIATION},64}$`, 'i');
+const ROLLBACK = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,199}$/;
+const EMAIL = /^[A-Za-z0-9][^\s<>\p{Cc}]*@[^\s<>\p{Cc}]*[A-Za-z0-9]$/u;
+const NAME = /^[^<>\p{Cc}]*[\p{L}\p{N}][^<>\p{Cc}]*$/u;
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+function refused(what: string, rule: string): CodedError {
+  return new CodedError('git_argument_refused', `${what} is refused: ${rule}.`);
+}
+
+/**
+ * Checks the short name of a branch (`main`, `davylamp/rollback-1`); a leading `refs/heads/` is taken off.
+ *
+ * @throws CodedError `git_argument_refused`
+ */
+export function branchName(value: string): string {
+  const name = value.startsWith('refs/heads/') ? value.slice('refs/heads/'.length) : value;
+  const parts = name.split('/');
+  const isPlain =
+    BRANCH.test(name) &&
+    name !== 'HEAD' &&
+    !name.startsWith('refs/') &&
+    !name.includes('..') &&
+    parts.every((part) => part !== '' && !/^[.-]/.test(part) && !part.endsWith('.') && !part.endsWith('.lock'));
+  if (!isPlain) {
+    throw refused('The branch name', 'use letters, digits, ".", "_", "-" and "/", no part that begins with "-" or "."');
+  }
+  return name;
+}
+
+/** Whether the text is a commit id or an abbreviation of one; names of branches and tags are not looked up. */
+export function isCommitId(value: string): boolean {
+  return COMMIT.test(value);
+}
+
+/** @throws CodedError `git_argument_refused` when the id of a rollback could mean something else to git */
+export function rollbackId(value: string): string {
+  if (!ROLLBACK.test(value)) throw refused('The id of the rollback', 'use letters, digits, ".", "_", ":" and "-"');
+  return value;
+}
+
+/**
+ * Checks a repository's address: https, ssh, or http on loopback; no password in it (and no user name unless ssh).
+ * `file` is for tests, which say so.
+ *
+ * @throws CodedError `git_argument_refused`
+ */
+export function repositoryUrl(value: string, also: 'file' | null): URL {
+  let url: URL;
+  try {
+    url = new URL(value);
+  } catch (error) {
+    throw new CodedError('git_argument_refused', 'The address of the repository is not a URL.', { cause: error });
+  }
+  const protocols = also === null ? ['https:', 'http:', 'ssh:'] : ['https:', 'http:', 'ssh:', `${also}:`];
+  if (!protocols.includes(url.protocol)) throw refused('The address of the repository', 'use https:// or ssh://');
+  if (url.protocol === 'http:' && !LOOPBACK.test(url.hostname)) {
+    throw refused('The address of the repository', 'http:// is for loopback only, use https://');
+  }
+  if (url.password !== '' || (url.username !== '' && url.protocol !== 'ssh:')) {
+    throw refused('The address of the repository', 'put the credential into tokenFile, not into the address');
+  }
+  if (url.hostname.startsWith('-') || url.username.startsWith('-') || /\p{Cc}|\s/u.test(value)) {
+    throw refused('The address of the repository', 'it holds characters that have no place in an address');
+  }
+  return url;
+}
+
+export interface Identity {
+  name: string;
+  email: string;
+}
+
+/**
+ * Git drops characters from a name or an email without a word; a trailer scan by email would then miss our own commits.
+ *
+ * @throws CodedError `git_argument_refused`
+ */
+export function identity(author: Identity): Identity {
+  if (!NAME.test(author.name) || !EMAIL.test(author.email)) {
+    throw refused('The author of the commits', 'give a name and an address such as davylamp@example.com');
+  }
+  return author;
+}
+
+/** A folder or file as it is configured, in git's own form; the empty string is the whole repository. */
+function folderOf(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  return parts.join('/');
+}
+
+/** Paths (as git prints them) that lie neither at nor below one of the folders; `app` does not cover `apple/x`. */
+export function pathsOutside(paths: readonly string[], folders: readonly string[]): string[] {
+  const allowed = folders.map(folderOf);
+  return paths.filter((path) => !allowed.some((folder) => folder === '' || path === folder || path.startsWith(`${folder}/`)));
+}
