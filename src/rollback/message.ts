@@ -1,0 +1,89 @@
+import type { CommitFacts } from '../git/port.ts';
+
+export interface RevertMessage {
+  bad: Pick<CommitFacts, 'sha' | 'parents' | 'subject' | 'message'>;
+  /** Id of the rollback. */
+  rollback: string;
+  application: string;
+  /** Why, in one sentence. */
+  verdictSentence: string;
+  /** Hash of the journal entry of the decision; null when there is none. */
+  evidence: string | null;
+}
+
+const SUBJECT_LIMIT = 120;
+const SENTENCE_LIMIT = 1_000;
+const QUOTED_LINES = 40;
+const QUOTED_LINE_LIMIT = 300;
+const VALUE_LIMIT = 300;
+
+const PLACEHOLDER = '[…]';
+/**
+ * Markers by which CI systems leave a commit out: a revert has to be built and deployed. [skip ci], [ci skip], [no ci],
+ * [skip actions], [actions skip] (GitHub, GitLab, CircleCI), ***NO_CI*** (Azure Pipelines), and their likes with a hyphen.
+ */
+const SKIP_CI = /\[\s*(?:(?:skip|no)[\s_-]+[\w-]{1,30}|[\w-]{1,30}[\s_-]+skip)\s*\]|\*{3}\s*NO_CI\s*\*{3}/gi;
+/** The trailer form of the same (GitHub Actions). */
+const SKIP_CHECKS = /^\s*skip-checks\s*:/i;
+/** A forge would close the issue that the reverted commit named; a space keeps it a text. */
+const ISSUE = /#(?=\w)/g;
+/** Control, format (bidirectional overrides among them) and separator characters; joiners are part of ordinary text. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+const JOINERS = new Set(['\u200c', '\u200d']);
+
+function visible(text: string): string {
+  return text.replaceAll(UNSEEN, (character) => {
+    if (JOINERS.has(character)) return character;
+    return `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`;
+  });
+}
+
+function shortened(text: string, limit: number): string {
+  // The cut must not leave half of a surrogate pair.
+  return text.length <= limit ? text : `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
+/** Foreign text as one harmless line. */
+function line(text: string, limit: number): string {
+  const single = visible(text.replaceAll(/\s+/g, ' ').trim());
+  return shortened(single.replaceAll(SKIP_CI, PLACEHOLDER), limit);
+}
+
+/** The original message as a quotation: no line of it can be a trailer, a divider or a marker. */
+function quoted(message: string): string[] {
+  const kept = message
+    .split(/\r\n|\r|\n/)
+    .filter((text) => !SKIP_CHECKS.test(text))
+    .map((text) => visible(text.replaceAll('\t', '  ').trimEnd()).replaceAll(SKIP_CI, PLACEHOLDER).replaceAll(ISSUE, '# '))
+    .map((text) => (text === '' ? '>' : `> ${shortened(text, QUOTED_LINE_LIMIT)}`));
+  return kept.length <= QUOTED_LINES ? kept : [...kept.slice(0, QUOTED_LINES), '> …'];
+}
+
+/**
+ * The message of a revert commit: git's own first two lines (git-revert(1)), the verdict, the reverted message as a quotation,
+ * and our trailers (git-interpret-trailers(1)) as the last paragraph. Foreign text cannot add a trailer, hide characters,
+ * switch the CI off or close an issue.
+ */
+export function revertMessage(order: RevertMessage): string {
+  const { bad } = order;
+  const [mainline, merged] = bad.parents;
+  const reversed = mainline !== undefined && merged !== undefined ? `, reversing\nchanges made to ${mainline}` : '';
+  const trailers = [
+    ['Davylamp-Rollback', order.rollback],
+    ['Davylamp-Application', order.application],
+    ['Reverts', bad.sha],
+    ...(order.evidence === null ? [] : [['Davylamp-Evidence', order.evidence]]),
+  ];
+  // A line of dashes would end the message for `git interpret-trailers`.
+  const sentence = line(order.verdictSentence, SENTENCE_LIMIT).replace(/^-+\s*/, '');
+  return [
+    `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '# ')}"`,
+    `This reverts commit ${bad.sha}${reversed}.`,
+    sentence,
+    quoted(bad.message).join('\n'),
+    trailers.map(([key = '', value = '']) => `${key}: ${line(value, VALUE_LIMIT)}`).join('\n'),
+  ]
+    .filter((paragraph) => paragraph !== '')
+    .join('\n\n')
+    .concat('\n');
+}
