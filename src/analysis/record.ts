@@ -20,6 +20,7 @@ export const AnalysisRequest = Type.Object(
     revision: Type.Optional(Revision),
     arguments: Type.Optional(
       Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
+        additionalProperties: false,
         maxProperties: 50,
         description: 'Override the arguments of the application for the queries of its template.',
       }),

@@ -130,8 +130,14 @@ export const Template = Type.Object(
 );
 export type Template = Static<typeof Template>;
 
+/** The part of a metric that says how it is judged, without where it is measured. */
+export type MetricMargins =
+  | Pick<Static<typeof ProportionMetric>, 'type' | 'tolerate' | 'role' | 'limit' | 'passBelow'>
+  | Pick<Static<typeof HistogramMetric>, 'type' | 'tolerate' | 'role' | 'limit'>
+  | Pick<Static<typeof GaugeMetric>, 'type' | 'tolerate' | 'role' | 'limit'>;
+
 /** The template's percent and duration texts as the numbers that judges take. */
-export function parametersOf(metric: MetricSpec): MetricParameters {
+export function parametersOf(metric: MetricMargins): MetricParameters {
   const quantileLimits =
     metric.type === 'histogram'
       ? Object.entries(metric.limit ?? {}).map(([name, text]) => ({
