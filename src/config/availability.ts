@@ -32,7 +32,8 @@ export function unavailableParts(root: JsonMap): { path: Path; what: string }[] 
   for (const [name, application] of entries(root, 'applications')) {
     look(['applications', name, 'delivery', 'type'], at(application, 'delivery', 'type'), 'delivery');
     const alerts = own(application, 'alerts');
-    if (Array.isArray(alerts) && alerts.length > 0) parts.push({ path: ['applications', name, 'alerts'], what: 'acting on alerts' });
+    if (Array.isArray(alerts) && alerts.length > 0)
+      parts.push({ path: ['applications', name, 'alerts'], what: 'acting on alerts' });
   }
   return parts;
 }

@@ -6,6 +6,7 @@ import { expectedWords, isShare } from './words.ts';
 interface Row {
   key: string;
   node: SchemaNode;
+  /** Of a key inside of another one: only where that one stands. */
   required: boolean;
 }
 
@@ -65,7 +66,7 @@ function collect(node: SchemaNode, prefix: string, title: string, rows: Row[], b
     } else if (record !== undefined) {
       rows.push({ key: `${key}.NAME`, node: { ...record.value, description: child.description ?? '' }, required });
     } else if (child.type === 'object') {
-      if (child.description !== undefined) rows.push({ key, node: child, required });
+      rows.push({ key, node: child, required });
       collect(child, `${key}.`, title, rows, below);
     } else if (child.type === 'array' && child.items?.type === 'object') {
       rows.push({ key: `${key}[]`, node: child, required });
@@ -81,7 +82,14 @@ function collect(node: SchemaNode, prefix: string, title: string, rows: Row[], b
 
 function sectionText({ title, description, rows }: Section): string {
   const lines = rows.map(({ key, node, required }) => {
-    const fallback = required ? 'required' : node.default === undefined ? '' : `\`${JSON.stringify(node.default)}\``;
+    const inside = key.slice(0, Math.max(key.lastIndexOf('.'), 0)).replace('[]', '');
+    const fallback = required
+      ? inside === ''
+        ? 'required'
+        : `required in \`${inside}\``
+      : node.default === undefined
+        ? ''
+        : `\`${JSON.stringify(node.default)}\``;
     const value = expectedWords(node);
     const cells = [`\`${key}\``, value, fallback, node.description === value ? '' : (node.description ?? '')];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
