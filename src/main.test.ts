@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+
+const root = new URL('..', import.meta.url).pathname;
+const main = `${root}dist/src/main.js`;
+
+function davylamp(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return new Promise((done) => {
+    execFile(process.execPath, [main, ...args], { cwd: root, env: {} }, (error, out, err) => {
+      done({ code: error === null ? 0 : Number(error.code), out, err });
+    });
+  });
+}
+
+describe('the command davylamp', () => {
+  it('lists its commands, and ends with 2 when none was named', async () => {
+    const help = await davylamp('--help');
+    expect(help).toMatchObject({ code: 0, err: '' });
+    for (const name of ['serve', 'validate', 'openapi', 'config-schema', 'config-reference', 'crash-points', 'version']) {
+      expect(help.out).toMatch(new RegExp(`^  ${name}\\b`, 'm'));
+    }
+    expect(await davylamp()).toEqual({ ...help, code: 2 });
+    expect((await davylamp('validate', '--help')).out).toContain('Usage: davylamp validate FILE [--json]');
+  });
+
+  it('offers the nearest command or option, on standard error, with 2', async () => {
+    expect(await davylamp('serv')).toEqual({
+      code: 2,
+      out: '',
+      err: "davylamp: there is no command 'serv'; did you mean serve? (usage)\n",
+    });
+    expect(await davylamp('--hlep')).toMatchObject({
+      code: 2,
+      err: "davylamp: there is no option '--hlep'; did you mean --help? (usage)\n",
+    });
+    expect(await davylamp('validate', 'x', '--jsonn')).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('prints the version of its package', async () => {
+    const manifest: unknown = JSON.parse(await readFile(`${root}package.json`, 'utf8'));
+    expect(manifest).toMatchObject({ version: (await davylamp('--version')).out.trim() });
+  });
+
+  it('validates for people and for machines', async () => {
+    expect(await davylamp('validate', 'config/default.yaml')).toEqual({
+      code: 0,
+      out: 'config/default.yaml is valid: applications 1, templates 1, sources 1, repositories 1\n',
+      err: '',
+    });
+    const json = await davylamp('validate', 'test/fixtures/config/wrong.yaml', '--json');
+    expect(json.code).toBe(2);
+    expect(JSON.parse(json.out)).toEqual({
+      valid: false,
+      problems: [
+        {
+          file: 'test/fixtures/config/wrong.yaml',
+          line: 2,
+          column: 3,
+          path: 'server.listn',
+          message: "unknown key 'listn'",
+          hint: 'did you mean listen?',
+        },
+      ],
+      warnings: [],
+    });
+    expect(await davylamp('validate', 'no-such-file.yaml')).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('does not fail when its reader closes early', async () => {
+    const shell = await new Promise<{ code: number; err: string }>((done) => {
+      const line = `set -o pipefail; "${process.execPath}" "${main}" config-schema | true`;
+      execFile('bash', ['-c', line], (error, _, err) => done({ code: error === null ? 0 : Number(error.code), err }));
+    });
+    expect(shell).toEqual({ code: 0, err: '' });
+  });
+});
