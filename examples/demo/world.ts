@@ -15,6 +15,7 @@ import type { LoopEvent } from './gitops-loop.ts';
 import type { Sabotage } from './options.ts';
 import { startPart, type Part, type PartEvent } from './parts.ts';
 import type { Registry } from './releases.ts';
+import { StoryFailure } from './story-failure.ts';
 import type { TrafficReport } from './traffic.ts';
 
 export interface WorldSettings {
@@ -211,7 +212,9 @@ export class World {
     });
     this.#davylamp = davylamp;
     this.#closers.push(() => davylamp.stop());
-    await davylamp.start(this.#settings.crashAt);
+    await davylamp.start(this.#settings.crashAt).catch((error: unknown) => {
+      throw new StoryFailure('service', error instanceof Error ? error.message : String(error));
+    });
   }
 
   #startAgain(davylamp: DavylampProcess): void {
