@@ -36,7 +36,7 @@ export class Waiting {
     let trouble = '';
     for (;;) {
       this.#signal.throwIfAborted();
-      if (this.#world.broken !== null) throw new StoryFailure('service', this.#world.broken);
+      if (this.#world.broken !== null) throw this.#world.broken;
       try {
         const found = await wait.look();
         if (found !== null) return found;

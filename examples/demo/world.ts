@@ -15,7 +15,7 @@ import type { LoopEvent } from './gitops-loop.ts';
 import type { Sabotage } from './options.ts';
 import { startPart, type Part, type PartEvent } from './parts.ts';
 import type { Registry } from './releases.ts';
-import { StoryFailure } from './story-failure.ts';
+import { StoryFailure, type StoryPart } from './story-failure.ts';
 import type { TrafficReport } from './traffic.ts';
 
 export interface WorldSettings {
@@ -49,7 +49,7 @@ export class World {
   #gitServer: GitServer | null = null;
   #davylamp: DavylampProcess | null = null;
   #deathIsPlanned = false;
-  #broken: string | null = null;
+  #broken: StoryFailure | null = null;
   /** How often davylamp was started again after a planned death. */
   restarts = 0;
   readonly loopEvents: LoopEvent[] = [];
@@ -61,7 +61,7 @@ export class World {
   }
 
   /** Something ended that must not end; the story cannot go on. */
-  get broken(): string | null {
+  get broken(): StoryFailure | null {
     return this.#broken;
   }
   get folder(): string {
@@ -99,11 +99,11 @@ export class World {
     const davylamp = `http://127.0.0.1:${String(davylampPort)}`;
     const [remote, router] = await Promise.all([
       this.#openRepository(token),
-      this.#start('router', startPart({ name: 'router', settings: { stablePort, canaryPort } })),
+      this.#start('router', 'loop', startPart({ name: 'router', settings: { stablePort, canaryPort } })),
     ]);
     const shop = `http://127.0.0.1:${String(router.ports.customers)}`;
     const control = `http://127.0.0.1:${String(router.ports.control)}`;
-    const loop = await this.#start('GitOps loop', this.#startLoop(remote, { stablePort, canaryPort, davylamp, control }));
+    const loop = await this.#start('GitOps loop', 'loop', this.#startLoop(remote, { stablePort, canaryPort, davylamp, control }));
     const delivery = `http://127.0.0.1:${String(loop.ports.delivery)}/rollouts/shop`;
     this.#addresses = {
       davylamp,
@@ -129,6 +129,7 @@ export class World {
     const customersPort = Number(new URL(this.addresses.shop).port);
     await this.#start(
       'customers',
+      'traffic',
       startPart(
         {
           name: 'traffic',
@@ -189,7 +190,7 @@ export class World {
     );
   }
 
-  async #start(name: string, starting: Promise<Part>): Promise<Part> {
+  async #start(name: string, blamed: StoryPart, starting: Promise<Part>): Promise<Part> {
     const part = await starting;
     let closing = false;
     this.#closers.push(() => {
@@ -197,7 +198,7 @@ export class World {
       return part.stop();
     });
     void part.exited.then(() => {
-      if (!closing) this.#broken ??= `the ${name} of the demo ended by itself`;
+      if (!closing) this.#broken ??= new StoryFailure(blamed, `the ${name} of the demo ended by itself`);
     });
     return part;
   }
@@ -219,13 +220,13 @@ export class World {
 
   #startAgain(davylamp: DavylampProcess): void {
     if (!this.#deathIsPlanned) {
-      this.#broken ??= `davylamp ended by itself; its log is ${join(this.#folder, 'davylamp.log')}`;
+      this.#broken ??= new StoryFailure('service', 'davylamp ended by itself');
       return;
     }
     this.#deathIsPlanned = false;
     this.restarts += 1;
     davylamp.start().catch((error: unknown) => {
-      this.#broken ??= error instanceof Error ? error.message : String(error);
+      this.#broken ??= new StoryFailure('service', error instanceof Error ? error.message : String(error));
     });
   }
 
