@@ -12,6 +12,10 @@ import { isFinal, type Analysis, type Measurements } from './record.ts';
 import { anythingMeasured, recoverySeries } from './recovery.ts';
 import { ended, judged, looked, merged, missedTicks, started, tickTime } from './run.ts';
 
+/** Where a process may die around a verdict, in the order of the way. */
+export const CONDUCTOR_POINTS = ['verdict-decided', 'verdict-stored', 'verdict-journaled', 'verdict-acted-on'] as const;
+export type ConductorPoint = (typeof CONDUCTOR_POINTS)[number];
+
 export interface ConductorContext {
   store: Store;
   clock: Clock;
@@ -21,10 +25,12 @@ export interface ConductorContext {
   judgeNamed(name: string): Judge | undefined;
   /** What follows from a final phase (a rollback, the end of a recovery check). Called at least once; idempotent. */
   onEnded(analysis: Analysis): Promise<{ rollback: string | null }>;
-  onTick(tick: { application: string; missing: boolean; seconds: number }): void;
+  onTick(tick: { decided: boolean; seconds: number }): void;
+  /** One read of one source: whether every query was answered, and how long it took. */
+  onRead(read: { source: string; complete: boolean; seconds: number }): void;
   onSettled(analysis: Analysis): void;
   /** Named places at which tests end the process; nothing otherwise. */
-  reach(point: 'verdict-decided' | 'verdict-stored' | 'verdict-journaled' | 'verdict-acted-on'): void;
+  reach: (point: ConductorPoint) => void;
 }
 
 /** Timers may fire a little early; a tick that is due within this many milliseconds is taken. */
@@ -69,7 +75,9 @@ export class Conductor {
         },
       ]);
       this.#context.changes.announce(job.key);
-      if (!isFinal(next.analysis.phase)) return { again: Date.parse(next.analysis.nextTickAt ?? new Date(now).toISOString()) };
+      const decided = isFinal(next.analysis.phase);
+      this.#context.onTick({ decided, seconds: (this.#context.clock.now() - now) / 1_000 });
+      if (!decided) return { again: Date.parse(next.analysis.nextTickAt ?? new Date(now).toISOString()) };
       this.#context.reach('verdict-stored');
     } catch (error) {
       // Somebody else (a cancel, another process) was faster: its state counts, look again at once.
@@ -127,11 +135,6 @@ export class Conductor {
       reading.answers,
       now,
     );
-    this.#context.onTick({
-      application: analysis.application,
-      missing: missing.length > 0,
-      seconds: (this.#context.clock.now() - now) / 1_000,
-    });
     const done = analysis.ticks.done + missed + 1;
     const last = done >= analysis.ticks.planned;
     const warnings = [...reading.warnings, ...missing.map(({ sentence }) => sentence)];
@@ -213,7 +216,11 @@ export class Conductor {
             'source_unknown',
             `template "${analysis.template}" names source "${name}", which is not configured`,
           );
-        return { name, reading: await source.read(queries, window, before.cursors[name], signal) };
+        const since = this.#context.clock.now();
+        const reading = await source.read(queries, window, before.cursors[name], signal);
+        const complete = queries.every(({ id }) => reading.answers.get(id)?.kind !== 'missing');
+        this.#context.onRead({ source: name, complete, seconds: (this.#context.clock.now() - since) / 1_000 });
+        return { name, reading };
       }),
     );
     return {

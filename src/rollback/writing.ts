@@ -52,12 +52,12 @@ export async function write(context: ExecutorContext, rollback: Rollback, signal
     const result = await revertOn(context, rollback, bad, signal);
     if (result.kind === 'done') return { next: result.next };
     context.reach('push-committed');
-    const ref = rollback.mode === 'propose' ? `refs/heads/davylamp/${rollback.id}` : null;
+    const ref = rollback.mode === 'propose' ? `davylamp/${rollback.id}` : null;
     context.reach('push-start');
     const pushed = await repository.push(result.commit, ref, signal);
     context.reach('push-done');
     if (pushed === 'race') continue;
-    const written: Rollback = { ...rollback, revertCommit: result.commit, revertRef: ref ?? `refs/heads/${repository.branch}` };
+    const written: Rollback = { ...rollback, revertCommit: result.commit, revertRef: `refs/heads/${ref ?? repository.branch}` };
     if (rollback.mode === 'propose') {
       const sentence = `the revert ${short(result.commit)} waits on branch davylamp/${rollback.id}; merge it to make it count`;
       return { next: moved(written, { state: 'proposed', code: 'proposed', sentence }, context.clock.now()) };
