@@ -1,0 +1,99 @@
+/**
+ * What the one embedded database does for the store and for the queue: the messages between the main thread and the
+ * thread that holds the file. Values cross as JSON text: the main thread has to measure them anyway, and a string is
+ * the cheapest thing to hand to another thread.
+ */
+import type { Job } from '../../queue/port.ts';
+import type { ChainedEntry, RecordIndex, RecordKind } from '../port.ts';
+
+/** A record with its value as JSON text. */
+export interface RecordRow {
+  kind: RecordKind;
+  id: string;
+  version: number;
+  createdAt: number;
+  index: RecordIndex;
+  json: string;
+}
+
+export interface RecordRowWrite {
+  kind: RecordKind;
+  id: string;
+  expect: number;
+  createdAt: number;
+  index: RecordIndex;
+  json: string;
+}
+
+/** A place in a listing: the last record of the page before. */
+export interface Position {
+  createdAt: number;
+  id: string;
+}
+
+export interface ListInput {
+  kind: RecordKind;
+  application?: string;
+  state?: string;
+  open?: boolean;
+  since?: number;
+  before?: Position;
+  limit: number;
+  /** A page ends early when its values reach this many characters. */
+  maxCharacters: number;
+}
+
+/** A job that was handed out; `claim` tells this run of it from an earlier one whose end is told late. */
+export interface ClaimedJob {
+  key: string;
+  notBefore: number;
+  attempt: number;
+  claim: number;
+}
+
+/** How a run ended. `release`: it did not start, nothing about the job changes. */
+export type JobEnd = { as: 'done' } | { as: 'again'; at: number } | { as: 'retry'; at: number } | { as: 'release' };
+
+type JobKind = Job['kind'];
+export type JobCounts = Record<JobKind, { waiting: number; running: number }>;
+
+/** Every operation with what goes in and what comes out. */
+export interface Operations {
+  'record.get': { input: { kind: RecordKind; id: string }; output: RecordRow | undefined };
+  'record.commit': { input: { writes: RecordRowWrite[] }; output: undefined };
+  'record.list': { input: ListInput; output: { rows: RecordRow[]; more: boolean } };
+  /** `json`: a `JournalEntry`. */
+  'journal.append': { input: { json: string }; output: ChainedEntry };
+  'journal.read': { input: { after: number; subject?: string; limit: number }; output: ChainedEntry[] };
+  'job.enqueue': { input: { kind: JobKind; key: string; notBefore: number }; output: undefined };
+  /** `holding`: the claims that are known to run, when an answer was lost; every other one is due again. */
+  'job.claim': {
+    input: { kind: JobKind; now: number; limit: number; holding: number[] | null };
+    output: { jobs: ClaimedJob[]; next: number | null };
+  };
+  'job.settle': { input: { kind: JobKind; key: string; claim: number; end: JobEnd }; output: undefined };
+  'job.counts': { input: null; output: JobCounts };
+}
+
+export type OperationName = keyof Operations;
+
+/** The main thread's end of the embedded database. */
+export interface EmbeddedDatabase {
+  /** Absolute. */
+  readonly folder: string;
+  /** Resolves once, if the thread dies while it is needed; the process has to be started anew then. */
+  readonly lost: Promise<Error>;
+  /**
+   * Operations run in the order of the calls; a write is on the disk when it resolves.
+   *
+   * @param characters size of the JSON text in `input`, for the bound on what may wait
+   * @throws CodedError `store_unavailable` (retryable; the write may have happened: read again), `store_corrupt`, `conflict`
+   */
+  request<Name extends OperationName>(
+    name: Name,
+    input: Operations[Name]['input'],
+    characters?: number,
+  ): Promise<Operations[Name]['output']>;
+  /** Waits for what was requested, then releases the folder. */
+  close(): Promise<void>;
+}
