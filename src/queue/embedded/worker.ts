@@ -1,0 +1,228 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../clock.ts';
+import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
+import type { ClaimedJob, EmbeddedDatabase, JobEnd } from '../../store/embedded/port.ts';
+import type { Job, Worker } from '../port.ts';
+
+/** Times of the queue, in milliseconds. */
+export interface QueueTimes {
+  /** Wait after the first failed run; doubles with each further one. */
+  firstRetryMs: number;
+  mostRetryMs: number;
+  /** A handler that runs longer is told to stop. */
+  handlerTimeoutMs: number;
+  /** How long running handlers may go on when the worker closes, before they are told to stop. */
+  closeGraceMs: number;
+  /** How long a handler that was told to stop at the close is waited for. */
+  stopGraceMs: number;
+}
+
+export const QUEUE_TIMES: QueueTimes = {
+  firstRetryMs: 250,
+  mostRetryMs: 30_000,
+  handlerTimeoutMs: 600_000,
+  closeGraceMs: 10_000,
+  stopGraceMs: 2_000,
+};
+
+/** The queue looks at least this often, because the wall clock may be set while it sleeps. */
+const LONGEST_SLEEP_MS = 30_000;
+/** After the database did not take or give a job. */
+const DATABASE_RETRY_MS = 1_000;
+
+export interface Log {
+  warn(facts: object, sentence: string): void;
+}
+
+type Handler = (job: Job, signal: AbortSignal) => Promise<void | { again: number }>;
+
+interface Run {
+  job: Job;
+  claim: number;
+  controller: AbortController;
+  /** Settles when the end of the run is stored, or cannot be. */
+  ended: Promise<void>;
+}
+
+/** @returns the wait after that many failed runs, in milliseconds */
+export function backoff(attempt: number, { firstRetryMs, mostRetryMs }: QueueTimes): number {
+  return Math.min(mostRetryMs, firstRetryMs * 2 ** (attempt - 1));
+}
+
+/**
+ * Takes due jobs of one kind and runs their handler. One claim is under way at a time; between claims one timer waits for
+ * the next due job, so that an idle queue costs nothing.
+ */
+export class KindWorker implements Worker {
+  readonly #database: EmbeddedDatabase;
+  readonly #kind: Job['kind'];
+  readonly #concurrency: number;
+  readonly #handler: Handler;
+  readonly #clock: Clock;
+  readonly #times: QueueTimes;
+  readonly #log: Log | undefined;
+  readonly #runs = new Set<Run>();
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer rings, on the injected clock. */
+  #wakeAt = Infinity;
+  #claiming: Promise<void> | undefined;
+  #claimAgain = false;
+  /** A claim was sent and its answer lost: what it handed out is found by what is known to run. */
+  #answerLost = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: {
+    database: EmbeddedDatabase;
+    kind: Job['kind'];
+    concurrency: number;
+    handler: Handler;
+    clock: Clock;
+    times: QueueTimes;
+    log: Log | undefined;
+  }) {
+    this.#database = options.database;
+    this.#kind = options.kind;
+    this.#concurrency = options.concurrency;
+    this.#handler = options.handler;
+    this.#clock = options.clock;
+    this.#times = options.times;
+    this.#log = options.log;
+    this.#claim();
+  }
+
+  get idle(): boolean {
+    return this.#runs.size === 0;
+  }
+
+  /** A job became due at that time, or will. */
+  wake(at: number): void {
+    if (at <= this.#clock.now()) this.#claim();
+    else if (at < this.#wakeAt) this.#sleepUntil(at);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#end();
+    return this.#closing;
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#claiming;
+    const { closeGraceMs, stopGraceMs } = this.#times;
+    if (await this.#idleWithin(closeGraceMs)) return;
+    for (const { job, controller } of this.#runs) {
+      controller.abort(
+        new CodedError('queue_closing', `davylamp stops; ${job.kind} ${job.key} goes on after the start.`, { retryable: true }),
+      );
+    }
+    if (await this.#idleWithin(stopGraceMs)) return;
+    for (const { job } of this.#runs) {
+      this.#log?.warn({ job }, `The handler of ${job.kind} ${job.key} did not stop; the job runs again after the next start.`);
+    }
+  }
+
+  async #idleWithin(ms: number): Promise<boolean> {
+    const given = new AbortController();
+    const late = sleep(ms, false, { signal: given.signal }).catch(() => false);
+    const idle = Promise.all([...this.#runs].map(({ ended }) => ended)).then(() => true);
+    const isIdle = await Promise.race([idle, late]);
+    given.abort();
+    return isIdle;
+  }
+
+  #claim(): void {
+    if (this.#closing !== undefined) return;
+    if (this.#claiming !== undefined) {
+      this.#claimAgain = true;
+      return;
+    }
+    this.#claiming = this.#claimDue().finally(() => {
+      this.#claiming = undefined;
+    });
+  }
+
+  async #claimDue(): Promise<void> {
+    do {
+      this.#claimAgain = false;
+      const limit = this.#concurrency - this.#runs.size;
+      // A run that ends claims anew.
+      if (limit <= 0) return;
+      const now = this.#clock.now();
+      const holding = this.#answerLost ? [...this.#runs].map(({ claim }) => claim) : null;
+      try {
+        const { jobs, next } = await this.#database.request('job.claim', { kind: this.#kind, now, limit, holding });
+        this.#answerLost = false;
+        for (const job of jobs) this.#start(job);
+        this.#sleepUntil(next ?? Infinity);
+      } catch (error) {
+        this.#answerLost = true;
+        this.#log?.warn({ kind: this.#kind, code: codeOf(error) }, `No job could be taken: ${sentenceOf(error)}`);
+        this.#sleepUntil(now + DATABASE_RETRY_MS);
+      }
+    } while (this.#claimAgain && this.#closing === undefined);
+  }
+
+  #sleepUntil(at: number): void {
+    clearTimeout(this.#timer);
+    if (this.#closing !== undefined) return;
+    this.#wakeAt = at;
+    const ms = Math.min(Math.max(1, Math.ceil(at - this.#clock.now())), LONGEST_SLEEP_MS);
+    this.#timer = setTimeout(() => {
+      this.#wakeAt = Infinity;
+      this.#claim();
+    }, ms);
+  }
+
+  #start({ key, notBefore, attempt, claim }: ClaimedJob): void {
+    const job: Job = { kind: this.#kind, key, notBefore, attempt };
+    const run: Run = { job, claim, controller: new AbortController(), ended: Promise.resolve() };
+    this.#runs.add(run);
+    run.ended = this.#run(run).finally(() => {
+      this.#runs.delete(run);
+      this.#claim();
+    });
+  }
+
+  async #run({ job, claim, controller }: Run): Promise<void> {
+    const end: JobEnd = this.#closing === undefined ? await this.#handle(job, controller) : { as: 'release' };
+    for (;;) {
+      try {
+        await this.#database.request('job.settle', { kind: job.kind, key: job.key, claim, end });
+        return;
+      } catch (error) {
+        // Not stored is not ended: the key stays taken until the database takes the end, or the process is started anew.
+        this.#log?.warn(
+          { job, code: codeOf(error) },
+          `The end of ${job.kind} ${job.key} could not be stored: ${sentenceOf(error)}`,
+        );
+        if (!(error instanceof CodedError && error.retryable) || this.#closing !== undefined) return;
+        await sleep(DATABASE_RETRY_MS);
+      }
+    }
+  }
+
+  async #handle(job: Job, controller: AbortController): Promise<JobEnd> {
+    const { handlerTimeoutMs } = this.#times;
+    const timer = setTimeout(() => {
+      const sentence = `${job.kind} ${job.key} ran for ${handlerTimeoutMs / 1000} s and was told to stop.`;
+      this.#log?.warn({ job }, sentence);
+      controller.abort(new CodedError('job_timeout', sentence, { retryable: true }));
+    }, handlerTimeoutMs);
+    try {
+      const result = await this.#handler(job, controller.signal);
+      if (result === undefined) return { as: 'done' };
+      if (!Number.isFinite(result.again)) throw new RangeError(`again must be a time, not ${result.again}`);
+      return { as: 'again', at: result.again };
+    } catch (error) {
+      // Stopped by us, not failed: nothing to back off from.
+      const wait = this.#closing !== undefined && controller.signal.aborted ? 0 : backoff(job.attempt, this.#times);
+      this.#log?.warn(
+        { job, code: codeOf(error), err: error, waitMs: wait },
+        `${job.kind} ${job.key} failed: ${sentenceOf(error)}`,
+      );
+      return { as: 'retry', at: this.#clock.now() + wait };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
