@@ -1,8 +1,8 @@
 import type { MetricParameters } from '../judges/judge.ts';
 import type { SourceQuery } from '../sources/port.ts';
 import { fillPlain, fillSelector } from './arguments.ts';
-import { parseDuration, parseShare } from './quantities.ts';
-import { parametersOf, type MetricSpec, type Template } from './template.ts';
+import { parseDuration } from './quantities.ts';
+import { parametersOf, templateDefaults, type MetricSpec, type Template } from './template.ts';
 
 /** Which series of a metric are meant: the two sides of a comparison, or what serves everybody after a rollback. */
 export type Side = 'canary' | 'baseline';
@@ -25,16 +25,19 @@ const DEFAULT_RECOVERY_TICKS = 5;
 
 export function planOf(templateName: string, template: Template): AnalysisPlan {
   const everyMs = parseDuration(template.every);
-  const ticks = (text: string) => Math.ceil(parseDuration(text) / everyMs - 1e-9);
+  const { judge, falseRollbacks, warmupMs } = templateDefaults(template);
+  // A period that is no whole number of ticks is rounded up; the small amount takes the error of the division back.
+  const ticks = (ms: number) => Math.ceil(ms / everyMs - 1e-9);
   return {
     templateName,
     template,
-    judge: template.judge ?? 'exact',
+    judge,
     everyMs,
-    planned: Math.max(1, ticks(template.for)),
-    warmup: ticks(template.warmup ?? '0s'),
-    falseRollbacks: parseShare(template.falseRollbacks ?? '1%'),
-    recoveryTicks: template.recovery === undefined ? DEFAULT_RECOVERY_TICKS : Math.max(1, ticks(template.recovery.for)),
+    planned: Math.max(1, ticks(parseDuration(template.for))),
+    warmup: ticks(warmupMs),
+    falseRollbacks,
+    recoveryTicks:
+      template.recovery === undefined ? DEFAULT_RECOVERY_TICKS : Math.max(1, ticks(parseDuration(template.recovery.for))),
     metrics: Object.entries(template.metrics).map(([name, spec]) => ({ name, spec, parameters: parametersOf(spec) })),
   };
 }

@@ -34,14 +34,28 @@ export const FinishedQuery = Type.Object(
   { additionalProperties: false },
 );
 
+/** Written once: the schema shows them, and what reads a template without the configuration falls back on them. */
+const DEFAULTS = {
+  tolerate: '10%',
+  passBelow: '0.1%',
+  role: 'normal',
+  judge: 'exact',
+  falseRollbacks: '1%',
+  warmup: '0s',
+} as const;
+
 const judged = {
   source: Type.String({ minLength: 1, description: 'Name of a configured source.' }),
   tolerate: Type.Optional(
-    Type.Unsafe<string | number>({ ...Share, default: '10%', description: 'Accepted worsening relative to the baseline.' }),
+    Type.Unsafe<string | number>({
+      ...Share,
+      default: DEFAULTS.tolerate,
+      description: 'Accepted worsening relative to the baseline.',
+    }),
   ),
   role: Type.Optional(
     Type.Enum(['critical', 'normal', 'report-only'], {
-      default: 'normal',
+      default: DEFAULTS.role,
       description: 'report-only metrics are shown and never decide.',
     }),
   ),
@@ -59,7 +73,7 @@ export const ProportionMetric = Type.Object(
     passBelow: Type.Optional(
       Type.Unsafe<string | number>({
         ...Share,
-        default: '0.1%',
+        default: DEFAULTS.passBelow,
         description: 'A canary that is surely below this rate passes, whatever the ratio.',
       }),
     ),
@@ -99,14 +113,14 @@ export const Template = Type.Object(
   {
     every: Type.Unsafe<string>({ ...Duration, description: 'How often it looks.' }),
     for: Type.Unsafe<string>({ ...Duration, description: 'How long the analysis lasts at most, warm-up included.' }),
-    warmup: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '0s', description: 'Measured, not judged.' })),
+    warmup: Type.Optional(Type.Unsafe<string>({ ...Duration, default: DEFAULTS.warmup, description: 'Measured, not judged.' })),
     canary: SideLabels,
     baseline: Type.Optional(SideLabels),
-    judge: Type.Optional(Type.String({ default: 'exact', description: 'Name of the judge.' })),
+    judge: Type.Optional(Type.String({ default: DEFAULTS.judge, description: 'Name of the judge.' })),
     falseRollbacks: Type.Optional(
       Type.Unsafe<string | number>({
         ...Share,
-        default: '1%',
+        default: DEFAULTS.falseRollbacks,
         description: 'Share of healthy releases that may be rolled back, for the whole analysis, however often it looks.',
       }),
     ),
@@ -146,7 +160,7 @@ export function parametersOf(metric: MetricMargins): MetricParameters {
         }))
       : [];
   return {
-    tolerate: parseShare(metric.tolerate ?? '10%'),
+    tolerate: parseShare(metric.tolerate ?? DEFAULTS.tolerate),
     limit:
       metric.type === 'proportion'
         ? metric.limit === undefined
@@ -156,7 +170,16 @@ export function parametersOf(metric: MetricMargins): MetricParameters {
           ? (metric.limit ?? null)
           : null,
     quantileLimits,
-    passBelow: parseShare((metric.type === 'proportion' ? metric.passBelow : undefined) ?? '0.1%'),
-    role: metric.role ?? 'normal',
+    passBelow: parseShare((metric.type === 'proportion' ? metric.passBelow : undefined) ?? DEFAULTS.passBelow),
+    role: metric.role ?? DEFAULTS.role,
+  };
+}
+
+/** The parts of a template that have a default, filled in. */
+export function templateDefaults(template: Template): { judge: string; falseRollbacks: number; warmupMs: number } {
+  return {
+    judge: template.judge ?? DEFAULTS.judge,
+    falseRollbacks: parseShare(template.falseRollbacks ?? DEFAULTS.falseRollbacks),
+    warmupMs: parseDuration(template.warmup ?? DEFAULTS.warmup),
   };
 }
