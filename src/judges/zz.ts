@@ -1,0 +1,2 @@
+import { isFinal } from '../analysis/record.ts';
+export const x = isFinal;
