@@ -1,2 +1,0 @@
-import { isFinal } from '../analysis/record.ts';
-export const x = isFinal;
