@@ -9,9 +9,9 @@ export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 export interface Surroundings {
   environment: Readonly<Record<string, string | undefined>>;
   /** Standard output: what was asked for, and nothing else. */
-  write(text: string): void;
+  write: (text: string) => void;
   /** Standard error: what is for a person. */
-  complain(text: string): void;
+  complain: (text: string) => void;
   /** Aborts when the process is asked to end; commands that run until then must close and return. */
   stop: AbortSignal;
 }

@@ -38,7 +38,7 @@ interface Around {
  * three points: keys of records must match their pattern, durations must fit into a timer, and a duration is 0 only
  * where 0 is its default.
  */
-export function check(node: SchemaNode, value: unknown, path: Path = [], around: Around | undefined = undefined): Finding[] {
+export function check(node: SchemaNode, value: unknown, path: Path = [], around?: Around): Finding[] {
   if (node.anyOf !== undefined) return checkUnion(node, value, path, around);
   if (node.enum !== undefined || node.const !== undefined) return checkChoice(node, value, path);
   switch (node.type) {
@@ -133,13 +133,7 @@ function checkVariant(
   return [{ path: [...path, key], part: 'value', message: `is required; expected one of ${choices.join(', ')}` }];
 }
 
-function checkMap(
-  node: SchemaNode,
-  value: JsonMap,
-  path: Path,
-  around: Around | undefined,
-  union: SchemaNode | undefined = undefined,
-): Finding[] {
+function checkMap(node: SchemaNode, value: JsonMap, path: Path, around: Around | undefined, union?: SchemaNode): Finding[] {
   const findings: Finding[] = [];
   const record = recordOf(node);
   const properties = node.properties ?? {};

@@ -85,7 +85,8 @@ export function gotWords(value: unknown, node: SchemaNode): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (isMap(value)) return 'a map';
-  if (typeof value !== 'string') return String(value);
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  if (typeof value !== 'string') return 'something else';
   if (node.pattern === TOKEN_DIGEST) return `a text of ${value.length} characters`;
   return `'${shown(value)}'`;
 }
