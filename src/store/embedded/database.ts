@@ -44,8 +44,13 @@ interface Pending {
  * @throws CodedError `store_locked` (another davylamp runs on the folder), `store_newer`, `store_corrupt`, `store_folder`,
  *   `store_unavailable` (retryable)
  */
-export async function openEmbedded(options: { folder: string; clock: Clock; log?: Log }): Promise<EmbeddedDatabase> {
-  const { clock, log } = options;
+export async function openEmbedded(options: {
+  folder: string;
+  clock: Clock;
+  log?: Log;
+  requestTimeoutMs?: number;
+}): Promise<EmbeddedDatabase> {
+  const { clock, log, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const folder = resolve(options.folder);
   const started = performance.now();
   const worker = new Worker(threadModule(), {
@@ -58,7 +63,7 @@ export async function openEmbedded(options: { folder: string; clock: Clock; log?
   });
   const { recoveredJobs } = await opened(worker, folder);
   log?.info({ folder, recoveredJobs, ms: Math.round(performance.now() - started) }, `The database in ${folder} is open.`);
-  return new ThreadedDatabase(worker, folder, log);
+  return new ThreadedDatabase(worker, folder, requestTimeoutMs, log);
 }
 
 /**
@@ -107,6 +112,7 @@ class ThreadedDatabase implements EmbeddedDatabase {
   readonly folder: string;
   readonly lost: Promise<Error>;
   readonly #worker: Worker;
+  readonly #timeoutMs: number;
   readonly #log: Log | undefined;
   /** Not yet handed to the thread, in the order of the calls. */
   #waiting: Pending[] = [];
@@ -119,9 +125,10 @@ class ThreadedDatabase implements EmbeddedDatabase {
   #closing: Promise<void> | undefined;
   #drained: () => void = () => {};
 
-  constructor(worker: Worker, folder: string, log: Log | undefined) {
+  constructor(worker: Worker, folder: string, timeoutMs: number, log: Log | undefined) {
     this.#worker = worker;
     this.folder = folder;
+    this.#timeoutMs = timeoutMs;
     this.#log = log;
     this.lost = new Promise((resolveLost) => {
       const fail = (cause: unknown) => {
@@ -159,13 +166,13 @@ class ThreadedDatabase implements EmbeddedDatabase {
       this.#waiting.push({
         request: { name, input } as Request,
         characters,
-        deadline: performance.now() + REQUEST_TIMEOUT_MS,
+        deadline: performance.now() + this.#timeoutMs,
         settled: false,
         resolve: (output) => resolveOutput(output as Operations[Name]['output']),
         reject,
       });
       this.#schedulePost();
-      this.#deadlineTimer ??= setTimeout(() => this.#expire(), REQUEST_TIMEOUT_MS);
+      this.#deadlineTimer ??= setTimeout(() => this.#expire(), this.#timeoutMs);
     });
   }
 
@@ -225,7 +232,7 @@ class ThreadedDatabase implements EmbeddedDatabase {
 
   #expire(): void {
     const now = performance.now();
-    const late = this.#unavailable(`did not answer in ${REQUEST_TIMEOUT_MS / 1000} s`);
+    const late = this.#unavailable(`did not answer in ${this.#timeoutMs / 1000} s`);
     for (const pending of this.#sent) if (pending.deadline <= now) this.#reject(pending, late);
     const kept = this.#waiting.findIndex(({ deadline }) => deadline > now);
     for (const pending of this.#waiting.splice(0, kept === -1 ? this.#waiting.length : kept)) this.#reject(pending, late);
