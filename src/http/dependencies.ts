@@ -1,0 +1,70 @@
+import type { FastifyBaseLogger } from 'fastify';
+import type { Analyses } from '../analysis/analyses.ts';
+import type { Changes } from '../changes.ts';
+import type { Clock } from '../clock.ts';
+import type { Judge } from '../judges/judge.ts';
+import type { Rollbacks } from '../rollback/rollbacks.ts';
+
+/** One answer to "can you work?"; the sentence says what to do when it cannot. */
+export interface ReadinessCheck {
+  name: string;
+  ok: boolean;
+  sentence: string;
+}
+
+/** Everything that the HTTP room is given; it makes nothing of this itself. */
+export interface HttpDependencies {
+  analyses: Pick<Analyses, 'start' | 'get' | 'measurements' | 'list' | 'cancel'>;
+  rollbacks: Pick<Rollbacks, 'request' | 'get' | 'journal' | 'list' | 'approve' | 'refuse'>;
+  judge: (name: string) => Judge | undefined;
+  changes: Changes;
+  metrics: {
+    httpRequest(method: string, route: string, status: number, seconds: number): void;
+    error(code: string): void;
+    page(): Promise<{ contentType: string; text: string }>;
+  };
+  log: FastifyBaseLogger;
+  /** SHA-256 of each bearer token in hex. Empty: nobody is asked, which is for loopback addresses only. */
+  tokens: readonly { name: string; sha256: string }[];
+  maxBodyBytes: number;
+  readiness: () => Promise<ReadinessCheck[]>;
+  clock: Clock;
+}
+
+/** Bounds of time and number. Tests take smaller ones; nothing else should need to. */
+export interface HttpLimits {
+  /** Longest `Prefer: wait`, in seconds. */
+  maxWaitSeconds: number;
+  /** Requests that may stay open at the same time: event streams and waiting ones together. */
+  maxOpen: number;
+  /** A record that somebody waits for is read anew at least this often, whatever was announced. */
+  rereadMs: number;
+  /** A quiet event stream gets a comment this often, so that proxies keep it open. */
+  heartbeatMs: number;
+  /** Time that a client has to send a whole request. */
+  requestTimeoutMs: number;
+  /** How often the time above is looked at. */
+  timeoutCheckMs: number;
+  /** A socket on which nothing moves is closed. Above the longest wait, or it would end that. */
+  connectionTimeoutMs: number;
+  keepAliveTimeoutMs: number;
+  maxConnections: number;
+  /** Time that the last answers have to get out when the server closes; then their connections are cut. */
+  closeGraceMs: number;
+  /** Time that the readiness checks have together. */
+  readinessMs: number;
+}
+
+export const DEFAULT_LIMITS: HttpLimits = {
+  maxWaitSeconds: 60,
+  maxOpen: 200,
+  rereadMs: 5_000,
+  heartbeatMs: 15_000,
+  requestTimeoutMs: 10_000,
+  timeoutCheckMs: 2_000,
+  connectionTimeoutMs: 90_000,
+  keepAliveTimeoutMs: 30_000,
+  maxConnections: 4_096,
+  closeGraceMs: 5_000,
+  readinessMs: 3_000,
+};

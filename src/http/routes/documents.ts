@@ -1,0 +1,65 @@
+import type { FastifyInstance } from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import { Type } from 'typebox';
+import { problems } from '../problem.ts';
+import { DOCS_POLICY, docsPage } from '../docs-page.ts';
+
+const tags = ['documents'];
+
+/** The OpenAPI document and a page for people; both are made when they are asked for the first time. */
+export function documentsRoutes(server: FastifyInstance, document: () => Promise<Record<string, unknown>>): void {
+  const app = server.withTypeProvider<TypeBoxTypeProvider>();
+  const json = once(async () => JSON.stringify(await document()));
+  const page = once(async () => docsPage(await document()));
+
+  app.get(
+    '/openapi.json',
+    {
+      schema: {
+        operationId: 'getOpenApi',
+        tags,
+        summary: 'This document',
+        response: {
+          200: {
+            description: 'OpenAPI 3.1.',
+            content: { 'application/json': { schema: Type.Unsafe<string>(Type.Object({}, { additionalProperties: true })) } },
+          },
+          ...problems(401),
+        },
+      },
+    },
+    async (_request, reply) => reply.type('application/json; charset=utf-8').send(await json()),
+  );
+
+  app.get(
+    '/docs',
+    {
+      schema: {
+        operationId: 'getDocs',
+        tags,
+        summary: 'This document as a page',
+        produces: ['text/html'],
+        response: { 200: Type.String({ description: 'A page without scripts.' }), ...problems(401) },
+      },
+    },
+    async (_request, reply) =>
+      reply
+        .type('text/html; charset=utf-8')
+        .header('content-security-policy', DOCS_POLICY)
+        .send(await page()),
+  );
+}
+
+/** Remembers the first success; a failure is tried again. */
+function once(make: () => Promise<string>): () => Promise<string> {
+  let made: Promise<string> | undefined;
+  return async () => {
+    made ??= make();
+    try {
+      return await made;
+    } catch (error) {
+      made = undefined;
+      throw error;
+    }
+  };
+}
