@@ -92,6 +92,13 @@ describe('numbers of a template', () => {
     ]);
   });
 
+  it('name a judge that exists', () => {
+    expect(judged({ judge: 'exact' })).toEqual([]);
+    expect(judged({ judge: 'exat' })).toEqual([
+      "templates.plain.judge: there is no judge 'exat'; known: exact; did you mean exact?",
+    ]);
+  });
+
   it('refuse a finished query where pages are read', () => {
     expect(judged({}, { ...gauge, value: { query: 'up' } })).toEqual([
       'templates.plain.metrics.m.value.query: source pages reads pages and cannot run a finished query; write a counter or a gauge',

@@ -1,6 +1,8 @@
 import { placeholdersIn } from '../analysis/arguments.ts';
+import { nearestName } from '../analysis/nearest.ts';
 import { parseDuration, parseShare } from '../analysis/quantities.ts';
 import type { MetricSpec, Template } from '../analysis/template.ts';
+import { judgeNames } from '../judges/registry.ts';
 import { MAX_TICKS } from '../judges/series.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
@@ -16,6 +18,12 @@ export function templateFindings(template: Template, path: Path): Finding[] {
     if (share <= 0 || share > MAX_FALSE_ROLLBACKS) {
       add(['falseRollbacks'], `expected a share above 0 and at most 50%; got ${template.falseRollbacks}`);
     }
+  }
+  if (template.judge !== undefined && !judgeNames.includes(template.judge)) {
+    const near = nearestName(template.judge, judgeNames);
+    const hint = near === null ? {} : { hint: `did you mean ${near}?` };
+    const message = `there is no judge '${template.judge}'; known: ${judgeNames.join(', ')}`;
+    findings.push({ path: [...path, 'judge'], part: 'value', message, ...hint });
   }
   for (const [name, metric] of Object.entries(template.metrics)) {
     const at = ['metrics', name];
