@@ -160,8 +160,9 @@ class MirroredRepository implements Repository {
         },
       );
     }
+    const onto = order.onto === undefined ? null : await this.#clone.find(order.onto, signal);
     return this.#clone.turns.take(async () => {
-      const head = await this.#clone.readHead(signal);
+      const head = onto ?? (await this.#clone.readHead(signal));
       if (head === null) throw this.#clone.damaged('it has no branch head');
       return revertOn((call) => this.#clone.local(call, signal), head, bad, this.#author, order);
     }, signal);

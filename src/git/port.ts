@@ -19,6 +19,8 @@ export interface RevertOrder {
   at: number;
   /** Paths (folders or files) of the application; a revert that would change anything else is refused. */
   paths: readonly string[];
+  /** Commit to build on instead of the fetched head. A proposal stays on the head of its plan, so that a rerun repeats it. */
+  onto?: string;
 }
 
 export type RevertResult =

@@ -96,6 +96,7 @@ export async function revertOn(
       message: context.messageOf(rollback, bad),
       at: Date.parse(rollback.decidedAt),
       paths: policy.paths,
+      ...(rollback.mode === 'propose' && rollback.plan !== null ? { onto: rollback.plan.head } : {}),
     },
     signal,
   );
