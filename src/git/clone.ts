@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
-import { gitError, isAmbiguous } from './errors.ts';
 import { isCommitId } from './names.ts';
 import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
 import { abortable, Turns } from './turns.ts';
@@ -44,6 +44,9 @@ export interface CloneOptions {
 /** Name of the remote in git's configuration: a constant, so that neither address nor name is ever an argument. */
 export const REMOTE = 'o';
 
+/** Every fetch that brings something leaves a pack behind; above this many the small ones are joined. */
+const PACKS = 50;
+
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
 
 /**
@@ -67,6 +70,8 @@ export class Clone {
 
   constructor(options: CloneOptions) {
     this.#options = options;
+    // As many listeners as there are callers, each gone with its call: more than ten are no leak.
+    setMaxListeners(0, this.#closing.signal);
     const id = createHash('sha256').update(options.url.href).digest('hex').slice(0, 16);
     this.#place = {
       home: join(options.folder, 'home'),
@@ -78,6 +83,7 @@ export class Clone {
 
   /** Makes or mends the clone and fetches the branch. A caller who gives up does not stop the fetch of the others. */
   async refresh(signal: AbortSignal): Promise<{ head: string }> {
+    signal.throwIfAborted();
     this.#nextFetch ??= this.turns.take(() => {
       this.#nextFetch = null;
       return this.#refreshInTurn();
@@ -110,6 +116,7 @@ export class Clone {
       await this.#discard(error instanceof CodedError ? String(error.details['reason']) : '');
       head = await this.#fetch(signal);
     }
+    await this.#joinPacks(signal);
     this.#options.log.info(
       { repository: this.#options.name, head, ms: this.#options.clock.now() - began },
       'fetched the repository',
@@ -133,6 +140,13 @@ export class Clone {
     return head;
   }
 
+  /** Maintenance by ourselves, at a moment of our choice; a geometric repack touches only the small packs (git-repack(1)). */
+  async #joinPacks(signal: AbortSignal): Promise<void> {
+    const packs = (await filesIn(join(this.#place.gitDir, 'objects', 'pack'))).filter((file) => file.endsWith('.pack'));
+    if (packs.length <= PACKS) return;
+    await this.local({ subcommand: 'repack', args: ['-d', '-l', '-q', '--geometric=2'] }, signal);
+  }
+
   /** Makes the bare repository, or takes away what a killed git left in it: its locks would stop every later fetch. */
   async #open(): Promise<void> {
     if (this.#isOpen) return;
@@ -142,7 +156,7 @@ export class Clone {
       const locks = [`refs/remotes/${REMOTE}/${this.#options.branch}`, 'packed-refs', 'shallow', 'config', 'HEAD'];
       for (const lock of locks) await rm(join(gitDir, `${lock}.lock`), { force: true });
       const packs = join(gitDir, 'objects', 'pack');
-      const leftovers = (await isFolder(packs)) ? (await readdir(packs)).filter((file) => file.startsWith('tmp_')) : [];
+      const leftovers = (await filesIn(packs)).filter((file) => file.startsWith('tmp_'));
       for (const file of leftovers) await rm(join(packs, file), { force: true });
     } else {
       await runGit(
@@ -184,21 +198,16 @@ export class Clone {
     return this.#verify(`refs/remotes/${REMOTE}/${this.#options.branch}`, signal);
   }
 
-  /** Full id of a commit in the mirror; null when it is not there. */
+  /** Full id of a commit in the mirror; null when it is not there, or when an abbreviation fits several. */
   async lookUp(revision: string, signal: AbortSignal): Promise<string | null> {
     if (!isCommitId(revision)) throw unknownCommit(revision, 'give a commit id of seven digits or more');
     return this.#verify(revision.toLowerCase(), signal);
   }
 
   async #verify(name: string, signal: AbortSignal): Promise<string | null> {
-    const answer = await this.local(
-      { subcommand: 'rev-parse', args: ['--verify', '--quiet', '--end-of-options', `${name}^{commit}`], answers: [0, 1, 128] },
-      signal,
-    );
-    if (answer.exitCode === 0) return answer.stdout.trim();
-    if (isAmbiguous(answer.stderr)) throw unknownCommit(name, 'several commits begin so, give more digits');
-    if (answer.exitCode === 1) return null;
-    throw this.#noteDamage(gitError({ subcommand: 'rev-parse', ...answer, secrets: [] }));
+    const args = ['--verify', '--quiet', '--end-of-options', `${name}^{commit}`];
+    const answer = await this.local({ subcommand: 'rev-parse', args, answers: [0, 1] }, signal);
+    return answer.exitCode === 0 ? answer.stdout.trim() : null;
   }
 
   /** As `lookUp`, with a fetch when the mirror does not know the commit. @throws CodedError `commit_unknown` */
@@ -209,7 +218,7 @@ export class Clone {
     const fetched = await this.lookUp(revision, signal);
     if (fetched !== null) return fetched;
     await this.#walk(head, signal);
-    throw unknownCommit(revision, 'check the revision that the delivery reports, and the repository and branch');
+    throw unknownCommit(revision, 'check the revision that is reported (in full), the repository and the branch');
   }
 
   /**
@@ -277,7 +286,21 @@ async function isFolder(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isDirectory();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if (isMissing(error)) return false;
     throw error;
   }
+}
+
+/** Names of the files in a folder; none when there is no such folder. */
+async function filesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -159,11 +159,6 @@ function remoteLines(stderr: string): string {
     .join('\n');
 }
 
-/** Whether an abbreviation fits more than one commit. */
-export function isAmbiguous(stderr: string): boolean {
-  return /is ambiguous/.test(stderr);
-}
-
 /**
  * Reads `git version 2.39.5 (...)`.
  *

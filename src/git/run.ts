@@ -14,6 +14,7 @@ const SUBCOMMANDS = [
   'merge-base',
   'merge-tree',
   'push',
+  'repack',
   'rev-list',
   'rev-parse',
   'version',

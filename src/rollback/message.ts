@@ -75,7 +75,7 @@ export function revertMessage(order: RevertMessage): string {
     ...(order.evidence === null ? [] : [['Davylamp-Evidence', order.evidence]]),
   ];
   // A line of dashes would end the message for `git interpret-trailers`.
-  const sentence = line(order.verdictSentence, SENTENCE_LIMIT).replace(/^-+\s*/, '');
+  const sentence = line(order.verdictSentence, SENTENCE_LIMIT).replace(/^[-\s]+/, '');
   return [
     `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '# ')}"`,
     `This reverts commit ${bad.sha}${reversed}.`,

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Repository, RevertOrder } from '../../src/git/port.ts';
 
@@ -17,7 +18,9 @@ export interface RepositoryWorld {
   close(): Promise<void>;
 }
 
+// One signal for all calls of the tests; callers in the service have one each.
 const signal = new AbortController().signal;
+setMaxListeners(0, signal);
 const ABSENT = '0123456789012345678901234567890123456789';
 
 export function order(badCommit: string, changes: Partial<RevertOrder> = {}): RevertOrder {
