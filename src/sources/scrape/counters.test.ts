@@ -134,6 +134,17 @@ describe('counters', () => {
     expect(readings.map((reading) => reading.increases['a'])).toEqual(['priming', 'not_a_number', 5]);
   });
 
+  it('hold back a whole histogram while one of its buckets has no value', () => {
+    const group = { group: 'h' };
+    const readings = follow(
+      { started: null, series: series({ low: 1, inf: 10 }, group) },
+      { started: null, series: series({ low: NaN, inf: 15 }, group) },
+      { started: null, series: series({ low: 3, inf: 17 }, group) },
+    );
+    expect(readings[1]?.increases).toEqual({ low: 'not_a_number', inf: 'not_a_number' });
+    expect(readings[2]?.increases).toEqual({ low: 2, inf: 7 });
+  });
+
   it('do not count from 0 when they were there before without a value', () => {
     const readings = follow(page({ a: NaN }), page({ a: 90_000 }), page({ a: 90_001 }));
     expect(readings.map((reading) => reading.increases['a'])).toEqual(['not_a_number', 'priming', 1]);

@@ -118,8 +118,10 @@ function advanceTarget(
   };
   const series = new Map<string, Increase>();
   const reset = past === null ? new Set<string>() : resetGroups(past, reading.series);
+  const spoiled = new Set(reading.series.filter((one) => !isCount(one.value)).map((one) => one.group ?? one.key));
   for (const one of reading.series) {
-    const usable = Number.isFinite(one.value) && one.value >= 0;
+    // The buckets of a histogram advance together or not at all.
+    const usable = !spoiled.has(one.group ?? one.key);
     if (!usable) series.set(one.key, 'not_a_number');
     else if (priming) series.set(one.key, 'priming');
     else if (past === null) series.set(one.key, one.value);
@@ -137,6 +139,10 @@ function advanceTarget(
 function processSince(old: TargetState, started: number | null): 'same' | 'restarted' | 'other' {
   if (started === null || old.started === null || Math.abs(started - old.started) <= START_JITTER_SECONDS) return 'same';
   return started > old.started && started * 1_000 >= old.readAt - CLOCK_SKEW_MS ? 'restarted' : 'other';
+}
+
+function isCount(value: number): boolean {
+  return Number.isFinite(value) && value >= 0;
 }
 
 function resetGroups(past: TargetState, series: readonly CounterSeries[]): Set<string> {
