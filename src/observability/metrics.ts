@@ -103,7 +103,7 @@ export function createMetrics(known: { version: string; applications: readonly s
   });
   const errors = new Counter({
     name: 'davylamp_errors_total',
-    help: 'Errors by their stable code; docs/reference/errors.md explains each.',
+    help: 'Errors by their stable code; docs/reference/api.md lists them.',
     labelNames: ['code'],
     registers,
   });
