@@ -71,7 +71,7 @@ async function git(folder: string, args: readonly string[]): Promise<void> {
   const child = spawn('git', args, { env: gitEnvironment(folder), stdio: ['ignore', 'ignore', 'pipe'] });
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
-  const [code]: unknown[] = await once(child, 'close');
+  const [code] = (await once(child, 'close')) as [number | null];
   if (code !== 0) throw new Error(`git ${args[0] ?? ''} ended with ${String(code)}: ${stderr.trim()}`);
 }
 
