@@ -125,7 +125,7 @@ describe('the delivery of type http', () => {
       method,
       path,
       headers['content-type'],
-      body === '' ? null : JSON.parse(body),
+      body === '' ? null : (JSON.parse(body) as unknown),
     ];
     expect(far.requests.map(shown)).toEqual([
       ['GET', '/r', undefined, null],
