@@ -86,7 +86,8 @@ export class DeploymentRepository {
   }
 
   /** The commit as a person would look at it. */
-  show(commit: string): Promise<string> {
-    return this.#git('show', '--stat', '--format=commit %h%nAuthor: %an <%ae>%n%n%w(0,4,4)%B', commit);
+  async show(commit: string): Promise<string> {
+    const text = await this.#git('show', '--stat', '--format=commit %h%nAuthor: %an <%ae>%n%n%w(0,4,4)%B', commit);
+    return text.replace(/\n{3,}/g, '\n\n');
   }
 }

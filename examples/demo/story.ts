@@ -85,7 +85,7 @@ export class Story {
     const failedBefore = this.#world.traffic?.failed ?? 0;
     const { commit, analysis } = await this.#release(version, 'Faster product pages.');
     await this.#expectPhase(analysis, 'Successful', `the good release ${version}`);
-    this.#narrator.good(`Verdict: ${analysis.sentence} The analysis is Successful.`);
+    this.#narrator.good(`Verdict: pass. ${full(analysis.sentence)}`);
     await this.#loopSaid('promoted', (event) => event.commit === commit, `${version} was not promoted`);
     const failed = (this.#world.traffic?.failed ?? 0) - failedBefore;
     this.#narrator.step(
@@ -101,7 +101,7 @@ export class Story {
     const { commit, analysis } = await this.#release(version, 'New price calculation.');
     this.#verdict = analysis.verdict;
     await this.#expectPhase(analysis, 'Failed', `the bad release ${version}`);
-    this.#narrator.bad(`Verdict: ${analysis.sentence} The analysis is Failed.`);
+    this.#narrator.bad(`Verdict: fail. ${full(analysis.sentence)}`);
 
     await this.#loopSaid('aborted', (event) => event.commit === commit, 'The rollout was not aborted', 'delivery');
     this.#narrator.step(
@@ -130,7 +130,7 @@ export class Story {
     });
     if (recovered.state !== 'recovered')
       throw new StoryFailure('recovery', `The rollback ended as ${recovered.state}: ${recovered.sentence}`);
-    this.#narrator.good(`Recovered: ${recovered.sentence}.`);
+    this.#narrator.good(`Recovered: ${full(recovered.sentence)}`);
 
     const evidence = await this.#waiting.until({
       part: 'service',
@@ -308,6 +308,12 @@ export class Story {
 
 export function short(commit: string): string {
   return commit.slice(0, 7);
+}
+
+/** davylamp's reasons are joined by ";", one a metric; in the story the first is enough. */
+function full(sentence: string): string {
+  const [first = ''] = sentence.split('; ');
+  return first.endsWith('.') ? first : `${first}.`;
 }
 
 /** Why the story could not go on, for a person; a refusal of davylamp is its own words. */
