@@ -173,7 +173,7 @@ describe('a remote that does not take the revert', () => {
     world.pages.set('canary', BAD);
     await world.git.refusePushes('releases are frozen');
     await service.analyzed(world.bad);
-    const { items } = await service.until<{ items: Rollback[] }>('/api/v1/rollbacks', (page) => page.items[0]?.problem !== null);
+    const { items } = await service.until<{ items: Rollback[] }>('/api/v1/rollbacks', (page) => (page.items[0]?.problem ?? null) !== null);
     expect(items[0]).toMatchObject({ state: 'executing', problem: { code: 'git_push_refused' } });
     expect(items[0]?.problem?.sentence).toContain('releases are frozen');
     await world.git.refusePushes(null);
@@ -185,7 +185,7 @@ describe('a remote that does not take the revert', () => {
     world.pages.set('canary', BAD);
     await world.git.refusePushes(`no, not with ${GIT_TOKEN}`);
     await service.analyzed(world.bad);
-    await service.until<{ items: Rollback[] }>('/api/v1/rollbacks', (page) => page.items[0]?.problem !== null);
+    await service.until<{ items: Rollback[] }>('/api/v1/rollbacks', (page) => (page.items[0]?.problem ?? null) !== null);
     const seen = [...service.log, JSON.stringify((await service.call('GET', '/api/v1/rollbacks')).body)].join('\n');
     expect(seen).not.toContain(GIT_TOKEN);
     expect(seen).not.toContain(Buffer.from(`davylamp:${GIT_TOKEN}`).toString('base64'));
