@@ -1,106 +1,161 @@
 import { Type, type Static, type TSchema } from 'typebox';
 import { Value } from 'typebox/value';
 import { parseDuration } from '../../analysis/quantities.ts';
-import { CodedError } from '../../errors.ts';
-import type { HttpClient, HttpRequest, HttpResponse } from '../../net/client.ts';
-import type { Delivery } from '../port.ts';
+import { CodedError, codeOf } from '../../errors.ts';
+import type { HttpClient, HttpResponse } from '../../net/client.ts';
+import type { Delivery, DeliveryState } from '../port.ts';
 import type { HttpDelivery } from './schema.ts';
 
-const revision = Type.Union([Type.String({ minLength: 1, maxLength: 64 }), Type.Null()]);
-const State = Type.Object({
+const revision = Type.Union([Type.String({ pattern: '^[0-9a-f]{7,64}$' }), Type.Null()]);
+
+/** Answer to GET on the base address. Fields beyond these are let through, so that the far side can grow. */
+const StateAnswer = Type.Object({
   canary: revision,
   stable: revision,
   synced: revision,
   phase: Type.Enum(['progressing', 'healthy', 'aborted', 'degraded', 'unknown']),
 });
-const Aborted = Type.Object({ result: Type.Enum(['aborted', 'already']) });
+const AbortAnswer = Type.Object({ result: Type.Enum(['aborted', 'already']) });
 
-const MAX_BODY_BYTES = 65_536;
 const DEFAULT_TIMEOUT = '5s';
-const NOT_RUNNING = 409;
+const MAX_ANSWER_BYTES = 65_536;
+const UNREACHABLE: ReadonlySet<string> = new Set(['connect_failed', 'timeout', 'connection_lost']);
 
 export interface HttpDeliveryDependencies {
   http: HttpClient;
+  /** Reads a secret from its file, anew at every use, so that a rotated one is taken up. */
   readSecret: (file: string) => Promise<string>;
 }
 
 /**
- * A delivery behind a URL; docs/reference/delivery-http.md has the contract.
+ * Calls a URL of the user's for everything; docs/reference/delivery-http.md has the contract.
  *
- * Every call throws CodedError `delivery_unreachable` or `delivery_failed` (retryable), `delivery_refused` or
- * `delivery_bad_answer` (not retryable).
+ * All calls throw CodedError: `delivery_unreachable` and `delivery_failed` may succeed later, `delivery_refused`,
+ * `delivery_bad_answer` and `delivery_token_invalid` will not; and what the HTTP client and `readSecret` throw otherwise.
+ *
+ * @throws CodedError `delivery_invalid` for a url that cannot be called
  */
 export function createHttpDelivery(config: HttpDelivery, { http, readSecret }: HttpDeliveryDependencies): Delivery {
-  const base = config.url.replace(/\/+$/, '');
+  const base = baseOf(config.url);
   const timeoutMs = parseDuration(config.timeout ?? DEFAULT_TIMEOUT);
-  const { host } = new URL(base);
 
-  async function call(method: 'GET' | 'POST', path: string, body: object | null, signal: AbortSignal): Promise<HttpResponse> {
-    const token = config.tokenFile === undefined ? null : await readSecret(config.tokenFile);
-    const request: HttpRequest = {
-      method,
-      url: `${base}${path}`,
-      headers: {
-        accept: 'application/json',
-        ...(body !== null && { 'content-type': 'application/json' }),
-        ...(token !== null && { authorization: `Bearer ${token}` }),
-      },
-      ...(body !== null && { body: JSON.stringify(body) }),
-      timeoutMs,
-      maxBodyBytes: MAX_BODY_BYTES,
-    };
-    let response: HttpResponse;
+  async function call(
+    step: '' | '/abort' | '/annotate' | '/sync',
+    body: object | null,
+    signal: AbortSignal,
+  ): Promise<HttpResponse> {
+    const url = new URL(base);
+    url.pathname = url.pathname.replace(/\/$/, '') + step;
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (body !== null) headers['content-type'] = 'application/json';
+    if (config.tokenFile !== undefined) headers['authorization'] = `Bearer ${checkedToken(await readSecret(config.tokenFile))}`;
     try {
-      response = await http.request(request, signal);
+      return await http.request(
+        {
+          method: body === null ? 'GET' : 'POST',
+          url: url.href,
+          headers,
+          ...(body === null ? {} : { body: JSON.stringify(body) }),
+          timeoutMs,
+          maxBodyBytes: MAX_ANSWER_BYTES,
+        },
+        signal,
+      );
     } catch (error) {
       signal.throwIfAborted();
-      if (!(error instanceof CodedError)) throw error;
-      const sentence = `delivery ${host} gave no answer to ${method} ${path === '' ? 'its address' : path}: ${error.message}`;
-      throw new CodedError('delivery_unreachable', sentence, { retryable: error.retryable, cause: error });
-    }
-    const { status } = response;
-    if ((status >= 200 && status < 300) || (path === '/abort' && status === NOT_RUNNING)) return response;
-    const sentence = `delivery ${host} answered ${method} ${path === '' ? 'for its state' : path} with status ${status}`;
-    const passing = status >= 500 || status === 429 || status === 408;
-    throw new CodedError(passing ? 'delivery_failed' : 'delivery_refused', `${sentence}; look at its log`, {
-      retryable: passing,
-      details: { status },
-    });
-  }
-
-  function read<S extends TSchema>(schema: S, { text }: HttpResponse, what: string): Static<S> {
-    let value: unknown;
-    try {
-      value = JSON.parse(text);
-    } catch (error) {
-      throw new CodedError('delivery_bad_answer', `delivery ${host} answered ${what} with something that is no JSON`, {
+      if (!(error instanceof CodedError) || !UNREACHABLE.has(error.code)) throw error;
+      throw new CodedError('delivery_unreachable', `the delivery cannot be reached: ${error.message}`, {
+        retryable: true,
         cause: error,
+        details: { host: base.host, reason: codeOf(error) },
       });
     }
-    if (Value.Check(schema, value)) return value;
-    const [first] = Value.Errors(schema, value);
-    const where = first === undefined ? '' : `: ${first.instancePath} ${first.message}`;
-    throw new CodedError(
-      'delivery_bad_answer',
-      `delivery ${host} answered ${what} with the wrong shape${where}; see docs/reference/delivery-http.md`,
-    );
   }
 
   return {
     type: 'http',
     can: { observe: true, abort: true, annotate: true, sync: true },
-    async observe(signal) {
-      return read(State, await call('GET', '', null, signal), 'for its state');
+    async observe(signal): Promise<DeliveryState> {
+      const answer = successful(await call('', null, signal), base.host);
+      const { canary, stable, synced, phase } = bodyOf(answer, StateAnswer, base.host);
+      return { canary, stable, synced, phase };
     },
-    async abort(order, signal) {
-      const response = await call('POST', '/abort', order, signal);
-      return response.status === NOT_RUNNING ? 'not_running' : read(Aborted, response, '/abort').result;
+    async abort({ revision: bad, rollback, reason }, signal) {
+      const answer = await call('/abort', { revision: bad, rollback, reason }, signal);
+      if (answer.status === 409) return 'not_running';
+      return bodyOf(successful(answer, base.host), AbortAnswer, base.host).result;
     },
-    async annotate(note, signal) {
-      await call('POST', '/annotate', note, signal);
+    async annotate({ revision: bad, rollback, values }, signal) {
+      successful(await call('/annotate', { revision: bad, rollback, values }, signal), base.host);
     },
-    async sync(order, signal) {
-      await call('POST', '/sync', order, signal);
+    async sync({ commit, rollback }, signal) {
+      successful(await call('/sync', { commit, rollback }, signal), base.host);
     },
   };
+}
+
+function baseOf(text: string): URL {
+  if (!URL.canParse(text)) {
+    throw new CodedError(
+      'delivery_invalid',
+      'the url of the delivery cannot be read; write for example http://loop:8080/rollouts/shop',
+    );
+  }
+  const url = new URL(text);
+  if (url.username !== '' || url.password !== '') {
+    throw new CodedError('delivery_invalid', `the url of delivery ${url.host} holds a user name or password; use tokenFile`);
+  }
+  return url;
+}
+
+/** A header takes no other characters, and an error about it must not show them. */
+function checkedToken(token: string): string {
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new CodedError(
+    'delivery_token_invalid',
+    'the file that tokenFile names must hold one token in ASCII, without spaces or further lines',
+  );
+}
+
+function successful(answer: HttpResponse, host: string): HttpResponse {
+  const { status } = answer;
+  if (status >= 200 && status < 300) return answer;
+  // 408 and 429 are of the moment, unlike the rest of the 4xx.
+  if (status >= 500 || status === 408 || status === 429) {
+    throw new CodedError('delivery_failed', `the delivery at ${host} answered ${status}; it is asked again`, {
+      retryable: true,
+      details: { host, status },
+    });
+  }
+  throw new CodedError('delivery_refused', `the delivery at ${host} refused with ${status}${hintOf(status)}`, {
+    details: { host, status },
+  });
+}
+
+function hintOf(status: number): string {
+  if (status === 401 || status === 403) return '; check its tokenFile';
+  if (status === 404 || status === 405) return '; check its url';
+  if (status >= 300 && status < 400) return '; redirects are not followed, give the final url';
+  return '; look at its log';
+}
+
+function bodyOf<T extends TSchema>(answer: HttpResponse, schema: T, host: string): Static<T> {
+  let body: unknown;
+  try {
+    body = JSON.parse(answer.text);
+  } catch {
+    // The parser's message quotes the body.
+    throw badAnswer(host, answer.status, 'no JSON');
+  }
+  if (Value.Check(schema, body)) return body;
+  const path = Value.Errors(schema, body)[0]?.instancePath ?? '';
+  throw badAnswer(host, answer.status, `JSON that is not as agreed${path === '' ? '' : ` at ${path}`}`);
+}
+
+function badAnswer(host: string, status: number, what: string): CodedError {
+  return new CodedError(
+    'delivery_bad_answer',
+    `the delivery at ${host} answered ${status} with ${what}; docs/reference/delivery-http.md says what is expected`,
+    { details: { host, status } },
+  );
 }
