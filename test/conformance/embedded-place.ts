@@ -1,18 +1,18 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.ts';
 import { createEmbeddedQueue } from '../../src/queue/embedded/queue.ts';
 import type { QueueTimes } from '../../src/queue/embedded/worker.ts';
 import { openEmbedded } from '../../src/store/embedded/database.ts';
 import { createEmbeddedStore } from '../../src/store/embedded/store.ts';
+import { compiledChild } from './killed.ts';
 
 /** A folder for the embedded adapters, as both suites want it. */
 export async function embeddedPlace() {
   const folder = await mkdtemp(join(tmpdir(), 'davylamp-conformance-'));
   return {
-    child: { adapter: fileURLToPath(new URL('children/embedded.mjs', import.meta.url)), place: folder },
+    child: { adapter: compiledChild('embedded.js'), place: folder },
     remove: () => rm(folder, { recursive: true }),
 
     async openStore() {

@@ -3,9 +3,14 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+/** A script of children/, as it was compiled before the tests: a process runs no TypeScript. */
+export function compiledChild(script: string): string {
+  return fileURLToPath(new URL(`../../dist/test/conformance/children/${script}`, import.meta.url));
+}
+
 /** How a child process reaches the place of a test: a module that exports `open(place)`, and what to hand to it. */
 export interface ChildAccess {
-  /** Absolute path of the module; it imports compiled code. */
+  /** Absolute path of the compiled module. */
   adapter: string;
   place: string;
 }
@@ -21,7 +26,7 @@ export async function runUntilKilled(
   argument: string,
   enough: (lines: readonly string[]) => boolean,
 ): Promise<string[]> {
-  const path = fileURLToPath(new URL(`children/${script}`, import.meta.url));
+  const path = compiledChild(script);
   const child = spawn(process.execPath, [path, access.adapter, access.place, argument], { stdio: ['ignore', 'pipe', 'pipe'] });
   const lines: string[] = [];
   let errors = '';

@@ -15,7 +15,7 @@ export interface SuiteTimes {
 /** An empty place that an adapter keeps its jobs in. */
 export interface QueuePlace {
   /** Opens the queue of the place; again after `close`, also after another process was killed on it. */
-  open(times: SuiteTimes): Promise<{ queue: JobQueue; close(): Promise<void> }>;
+  open: (times: SuiteTimes) => Promise<{ queue: JobQueue; close: () => Promise<void> }>;
   child: ChildAccess;
   remove(): Promise<void>;
 }
@@ -482,7 +482,7 @@ export function describeQueue(name: string, makePlace: () => Promise<QueuePlace>
         for (let round = 0; round < 3; round += 1) {
           const moment = 20 + Math.floor(Math.random() * 400);
           lines.push(
-            ...(await runUntilKilled('enqueue-jobs.mjs', place.child, `round${round}`, ({ length }) => length >= moment)),
+            ...(await runUntilKilled('enqueue-jobs.js', place.child, `round${round}`, ({ length }) => length >= moment)),
           );
         }
         await open();
@@ -497,7 +497,7 @@ export function describeQueue(name: string, makePlace: () => Promise<QueuePlace>
       it('runs the job that ran again, as its next attempt, and the one that waited, but not the one that was done', async () => {
         await close();
         const lines = await runUntilKilled(
-          'run-jobs.mjs',
+          'run-jobs.js',
           place.child,
           '',
           (printed) => printed.includes('ready') && printed.includes('started running 1'),

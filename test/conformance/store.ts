@@ -7,7 +7,7 @@ import { runUntilKilled, type ChildAccess } from './killed.ts';
 /** An empty place that an adapter keeps its records in. */
 export interface StorePlace {
   /** Opens the store of the place; again after `close`, also after another process was killed on it. */
-  open(): Promise<{ store: Store; close(): Promise<void> }>;
+  open: () => Promise<{ store: Store; close: () => Promise<void> }>;
   child: ChildAccess;
   remove(): Promise<void>;
 }
@@ -369,9 +369,7 @@ export function describeStore(name: string, limits: { maxRecordBytes: number }, 
       const lines: string[] = [];
       for (let round = 0; round < KILLS; round += 1) {
         const moment = 20 + Math.floor(Math.random() * 400);
-        lines.push(
-          ...(await runUntilKilled('write-records.mjs', place.child, `round${round}`, ({ length }) => length >= moment)),
-        );
+        lines.push(...(await runUntilKilled('write-records.js', place.child, `round${round}`, ({ length }) => length >= moment)));
       }
       await open();
       const stored = new Set(ids(await allPages({ limit: 1_000 })));

@@ -1,13 +1,12 @@
 // Enqueues jobs until it is killed; prints what was confirmed, when it was.
 import { writeSync } from 'node:fs';
+import { openFromArguments } from './adapter.ts';
 
-const [adapter, place, prefix] = process.argv.slice(2);
-const { open } = await import(adapter);
-const { queue } = await open(place);
+const { queue, word } = await openFromArguments();
 
-async function producer(number) {
+async function producer(number: number): Promise<never> {
   for (let turn = 0; ; turn += 1) {
-    const key = `${prefix}-${number}-${turn}`;
+    const key = `${word}-${number}-${turn}`;
     await queue.enqueue({ kind: 'tick', key });
     writeSync(1, `enqueued ${key}\n`);
   }

@@ -1,9 +1,8 @@
 // Ends the job `done`, starts the job `running` and never ends it, leaves the job `waiting`; then waits to be killed.
 import { writeSync } from 'node:fs';
+import { openFromArguments } from './adapter.ts';
 
-const [adapter, place] = process.argv.slice(2);
-const { open } = await import(adapter);
-const { queue } = await open(place);
+const { queue } = await openFromArguments();
 
 queue.work('rollback', { concurrency: 1 }, async ({ key, attempt }) => {
   writeSync(1, `started ${key} ${attempt}\n`);

@@ -1,15 +1,22 @@
 // Commits pairs of records and appends to the journal until it is killed; prints what was confirmed, when it was.
 import { writeSync } from 'node:fs';
+import type { RecordWrite } from '../../../src/store/port.ts';
+import { openFromArguments } from './adapter.ts';
 
-const [adapter, place, prefix] = process.argv.slice(2);
-const { open } = await import(adapter);
-const { store } = await open(place);
-const say = (line) => writeSync(1, `${line}\n`);
+const { store, word } = await openFromArguments();
+const say = (line: string) => writeSync(1, `${line}\n`);
 
-async function writer(number) {
+async function writer(number: number): Promise<never> {
   for (let turn = 0; ; turn += 1) {
-    const name = `${prefix}-${number}-${turn}`;
-    const write = (id) => ({ kind: 'analysis', id, expect: 0, createdAt: turn, index: { open: true }, value: { name } });
+    const name = `${word}-${number}-${turn}`;
+    const write = (id: string): RecordWrite => ({
+      kind: 'analysis',
+      id,
+      expect: 0,
+      createdAt: turn,
+      index: { open: true },
+      value: { name },
+    });
     await store.commit([write(`${name}-left`), write(`${name}-right`)]);
     say(`committed ${name}`);
     const { hash } = await store.append({
