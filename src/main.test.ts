@@ -1,5 +1,8 @@
-import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { execFile, spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -65,6 +68,33 @@ describe('the command davylamp', () => {
       warnings: [],
     });
     expect(await davylamp('validate', 'no-such-file.yaml')).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('serves until SIGTERM or SIGINT, then closes in order and ends with 0', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'davylamp-main-'));
+    try {
+      await writeFile(join(folder, 'davylamp.yaml'), 'server: { listen: 127.0.0.1:0 }\n');
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+        const service = spawn(process.execPath, [main, 'serve', '--config', join(folder, 'davylamp.yaml')], {
+          env: {},
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        const ended = new Promise<number | null>((done) => service.once('exit', done));
+        const messages: unknown[] = [];
+        for await (const line of createInterface(service.stdout)) {
+          const entry: unknown = JSON.parse(line);
+          if (typeof entry !== 'object' || entry === null || !('msg' in entry)) continue;
+          messages.push(entry.msg);
+          if (entry.msg !== 'ready') continue;
+          expect(entry).toMatchObject({ address: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) });
+          service.kill(signal);
+        }
+        expect(await ended).toBe(0);
+        expect(messages.slice(messages.indexOf('ready'))).toContain('stopping');
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('does not fail when its reader closes early', async () => {

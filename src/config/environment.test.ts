@@ -22,6 +22,10 @@ describe('overrides from the environment', () => {
     });
   });
 
+  it('set one key of a map that the file leaves to its default', () => {
+    expect(apply({ DAVYLAMP__STORAGE__PATH: '/data' }, {}).value).toEqual({ storage: { kind: 'embedded', path: '/data' } });
+  });
+
   it('match keys in either case, and names that no variable could be called', () => {
     const { value, problems } = apply({
       DAVYLAMP__APPLICATIONS__MY_SHOP__MODE: 'propose',

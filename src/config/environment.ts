@@ -54,7 +54,7 @@ export function applyOverrides(
       continue;
     }
     overrides.push({ variable, path: found.path });
-    result = withValue(result, found.path, parsed.value);
+    result = withValue(schema, result, found.path, parsed.value);
   }
   return { value: result, overrides, problems };
 }
@@ -133,14 +133,18 @@ function valueOf(text: string, node: SchemaNode): { value: unknown } | undefined
   return parsed;
 }
 
-/** A copy with the value set; the parts that are not on the path are shared, never changed. */
-function withValue(container: unknown, path: Path, value: unknown): unknown {
+/**
+ * A copy with the value set; the parts that are not on the path are shared, never changed. A map that is not there
+ * begins as its default, so that one key of it can be set alone.
+ */
+function withValue(node: SchemaNode, container: unknown, path: Path, value: unknown): unknown {
   const [segment, ...rest] = path;
   if (segment === undefined) return value;
   if (typeof segment === 'number') {
     const list: readonly unknown[] = Array.isArray(container) ? container : [];
-    return list.map((entry, at) => (at === segment ? withValue(entry, rest, value) : entry));
+    return list.map((entry, at) => (at === segment ? withValue(node.items ?? {}, entry, rest, value) : entry));
   }
-  const map: JsonMap = isMap(container) ? container : {};
-  return { ...map, [segment]: withValue(own(map, segment), rest, value) };
+  const absent: JsonMap = isMap(node.default) ? node.default : {};
+  const map = isMap(container) ? container : absent;
+  return { ...map, [segment]: withValue(childOf(node, segment, map) ?? {}, own(map, segment), rest, value) };
 }
