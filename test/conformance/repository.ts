@@ -153,6 +153,16 @@ export function describeRepository(name: string, make: () => Promise<RepositoryW
       expect(await repository.revert(order(sha, { paths: [] }), signal)).toMatchObject({ kind: 'outside_paths' });
     });
 
+    it('refuses half of a guilty commit, also when the other half is out already', async () => {
+      const sha = await world.commit('both', { 'apps/shop/a.yaml': 'image: 2\n', 'apps/shopping/a.yaml': 'other: 2\n' });
+      const head = await world.commit('half by hand', { 'apps/shopping/a.yaml': 'other: 1\n' });
+      expect(await repository.revert(order(sha), signal)).toEqual({
+        kind: 'outside_paths',
+        head,
+        paths: ['apps/shopping/a.yaml'],
+      });
+    });
+
     it('refuses to revert the first commit', async () => {
       await expect(repository.revert(order(first, { paths: ['.'] }), signal)).rejects.toMatchObject({ code: 'commit_is_root' });
     });
