@@ -336,6 +336,19 @@ export function describeQueue(name: string, makePlace: () => Promise<QueuePlace>
       for (const [key, at] of lastEnqueue) expect(lastStart.get(key)).toBeGreaterThan(at);
     });
 
+    it.each([1, 4])(
+      'starts each of 200 jobs at once that come one after the other, to a concurrency of %i',
+      async (concurrency) => {
+        work(undefined, concurrency);
+        for (let n = 1; n <= 200; n += 1) {
+          await enqueue(`n${n}`);
+          await starts.first(n);
+        }
+        const late = starts.all.map(({ job, at }) => at - job.notBefore);
+        expect(Math.max(...late)).toBeLessThan(LATE_MS);
+      },
+    );
+
     it('loses none of 1,000 jobs that were enqueued at the same time', async () => {
       work(undefined, 16);
       const keys = Array.from({ length: 1_000 }, (_, n) => `n${n}`);

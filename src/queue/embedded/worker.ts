@@ -65,8 +65,9 @@ export class KindWorker implements Worker {
   #timer: NodeJS.Timeout | undefined;
   /** When the timer rings, on the injected clock. */
   #wakeAt = Infinity;
-  #claiming: Promise<void> | undefined;
+  #claiming = false;
   #claimAgain = false;
+  #claimed: Promise<void> = Promise.resolve();
   /** A claim was sent and its answer lost: what it handed out is found by what is known to run. */
   #answerLost = false;
   #closing: Promise<void> | undefined;
@@ -96,7 +97,8 @@ export class KindWorker implements Worker {
 
   /** A job became due at that time, or will. */
   wake(at: number): void {
-    if (at <= this.#clock.now()) this.#claim();
+    // The answer to a claim under way may not know of the job, and would put the timer off.
+    if (this.#claiming || at <= this.#clock.now()) this.#claim();
     else if (at < this.#wakeAt) this.#sleepUntil(at);
   }
 
@@ -107,7 +109,7 @@ export class KindWorker implements Worker {
 
   async #end(): Promise<void> {
     clearTimeout(this.#timer);
-    await this.#claiming;
+    await this.#claimed;
     const { closeGraceMs, stopGraceMs } = this.#times;
     if (await this.#idleWithin(closeGraceMs)) return;
     for (const { job, controller } of this.#runs) {
@@ -132,34 +134,36 @@ export class KindWorker implements Worker {
 
   #claim(): void {
     if (this.#closing !== undefined) return;
-    if (this.#claiming !== undefined) {
-      this.#claimAgain = true;
-      return;
-    }
-    this.#claiming = this.#claimDue().finally(() => {
-      this.#claiming = undefined;
-    });
+    if (this.#claiming) this.#claimAgain = true;
+    else this.#claimed = this.#claimDue();
   }
 
   async #claimDue(): Promise<void> {
+    this.#claiming = true;
     do {
       this.#claimAgain = false;
-      const limit = this.#concurrency - this.#runs.size;
-      // A run that ends claims anew.
-      if (limit <= 0) return;
-      const now = this.#clock.now();
-      const holding = this.#answerLost ? [...this.#runs].map(({ claim }) => claim) : null;
-      try {
-        const { jobs, next } = await this.#database.request('job.claim', { kind: this.#kind, now, limit, holding });
-        this.#answerLost = false;
-        for (const job of jobs) this.#start(job);
-        this.#sleepUntil(next ?? Infinity);
-      } catch (error) {
-        this.#answerLost = true;
-        this.#log?.warn({ kind: this.#kind, code: codeOf(error) }, `No job could be taken: ${sentenceOf(error)}`);
-        this.#sleepUntil(now + DATABASE_RETRY_MS);
-      }
+      await this.#claimOnce();
     } while (this.#claimAgain && this.#closing === undefined);
+    // In the same step as the look at #claimAgain: a wake between the two would be lost.
+    this.#claiming = false;
+  }
+
+  async #claimOnce(): Promise<void> {
+    const limit = this.#concurrency - this.#runs.size;
+    // A run that ends claims anew.
+    if (limit <= 0) return;
+    const now = this.#clock.now();
+    const holding = this.#answerLost ? [...this.#runs].map(({ claim }) => claim) : null;
+    try {
+      const { jobs, next } = await this.#database.request('job.claim', { kind: this.#kind, now, limit, holding });
+      this.#answerLost = false;
+      for (const job of jobs) this.#start(job);
+      this.#sleepUntil(next ?? Infinity);
+    } catch (error) {
+      this.#answerLost = true;
+      this.#log?.warn({ kind: this.#kind, code: codeOf(error) }, `No job could be taken: ${sentenceOf(error)}`);
+      this.#sleepUntil(now + DATABASE_RETRY_MS);
+    }
   }
 
   #sleepUntil(at: number): void {
