@@ -17,6 +17,7 @@ import type { Delivery } from './delivery/port.ts';
 import { createDelivery } from './delivery/registry.ts';
 import { CodedError, codeOf, sentenceOf } from './errors.ts';
 import { createRepository } from './git/mirror.ts';
+import { checkGit } from './git/run.ts';
 import type { Repository } from './git/port.ts';
 import type { HttpDependencies, ReadinessCheck } from './http/dependencies.ts';
 import { createServer } from './http/server.ts';
@@ -181,6 +182,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   return {
     logger: log,
     async start() {
+      if (repositories.size > 0) await checkGit({ home: folder, searchPath: null }, AbortSignal.timeout(LOOKUP_TIMEOUT_MS));
       queue.work(
         'tick',
         { concurrency: config.workers.ticks },

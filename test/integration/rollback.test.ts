@@ -173,7 +173,10 @@ describe('a remote that does not take the revert', () => {
     world.pages.set('canary', BAD);
     await world.git.refusePushes('releases are frozen');
     await service.analyzed(world.bad);
-    const { items } = await service.until<{ items: Rollback[] }>('/api/v1/rollbacks', (page) => (page.items[0]?.problem ?? null) !== null);
+    const { items } = await service.until<{ items: Rollback[] }>(
+      '/api/v1/rollbacks',
+      (page) => (page.items[0]?.problem ?? null) !== null,
+    );
     expect(items[0]).toMatchObject({ state: 'executing', problem: { code: 'git_push_refused' } });
     expect(items[0]?.problem?.sentence).toContain('releases are frozen');
     await world.git.refusePushes(null);

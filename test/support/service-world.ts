@@ -12,7 +12,7 @@ export const GIT_TOKEN = 'remote-token-5a1c9e';
  * Everything around a service but the service: a remote with a good and a bad release of the shop, metrics pages, and
  * a rollout that runs the bad release as its canary.
  */
-export async function serviceWorld(settings: { mode?: string; more?: string } = {}) {
+export async function serviceWorld(settings: { mode?: string; more?: string; for?: string } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'davylamp-world-'));
   const git = await startGitServer({ folder: join(folder, 'remote'), token: GIT_TOKEN });
   const colleague = await Colleague.join(join(folder, 'colleague'), git.repository);
@@ -50,7 +50,7 @@ ${settings.more ?? ''}
 templates:
   shop:
     every: 100ms
-    for: 1200ms
+    for: ${settings.for ?? '1200ms'}
     warmup: 200ms
     canary: { track: canary }
     baseline: { track: stable }
