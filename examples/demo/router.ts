@@ -11,7 +11,7 @@ export interface RouterSettings {
 
 type Side = 'canary' | 'stable';
 
-const CONNECTIONS = 64;
+const CONNECTIONS = 128;
 const DRAIN_DEADLINE_MS = 5_000;
 const ANSWER_DEADLINE_MS = 10_000;
 

@@ -14,15 +14,21 @@ export interface ShopSettings {
 
 const PRODUCTS = ['lamp', 'wick', 'gauze', 'oil', 'glass', 'hook', 'case', 'flint', 'valve', 'bonnet'];
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
-/** Most work takes about this long; the rest follows a log-normal distribution, as measured times do. */
-const MEDIAN_WORK_MS = 12;
+/**
+ * Work takes about this long and follows a log-normal distribution, as measured times do. It is much longer than the hiccups of
+ * a busy machine, and cut well below a bucket bound (250 ms), so that the few answers above that bound are too rare to compare.
+ */
+const MEDIAN_WORK_MS = 60;
 const WORK_SPREAD = 0.5;
-const LONGEST_WORK_MS = 200;
+const LONGEST_WORK_MS = 190;
 const LARGEST_ORDER_BYTES = 10_000;
 
 function workMs(random: () => number): number {
-  const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  return Math.min(MEDIAN_WORK_MS * Math.exp(WORK_SPREAD * normal), LONGEST_WORK_MS);
+  for (;;) {
+    const normal = Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+    const work = MEDIAN_WORK_MS * Math.exp(WORK_SPREAD * normal);
+    if (work <= LONGEST_WORK_MS) return work;
+  }
 }
 
 /** A small shop, one process a version: GET /, GET /products/NAME, POST /checkout, GET /healthz, GET /metrics. */

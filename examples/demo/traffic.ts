@@ -26,7 +26,7 @@ export interface TrafficReport {
 
 const PACE_MS = 10;
 const REPORT_EVERY_MS = 500;
-const CONNECTIONS = 48;
+const CONNECTIONS = 128;
 /** After a pause of the machine at most this much is caught up; a burst would be a load that no customer makes. */
 const LARGEST_BURST = 30;
 const ANSWER_DEADLINE_MS = 10_000;
