@@ -49,6 +49,8 @@ export interface AppOptions {
 
 export interface App {
   readonly logger: Logger;
+  /** Resolves when the storage is gone for good: the process should end, so that a supervisor starts it anew. */
+  readonly lost: Promise<Error>;
   /** Begins to work on what is open, then listens. */
   start(): Promise<{ address: string }>;
   /** Stops taking work, lets what runs come to a point where it can go on later, and closes everything in order. */
@@ -181,6 +183,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
 
   return {
     logger: log,
+    lost: database.lost,
     async start() {
       if (repositories.size > 0) await checkGit({ home: folder, searchPath: null }, AbortSignal.timeout(LOOKUP_TIMEOUT_MS));
       queue.work(

@@ -9,7 +9,7 @@ import { analysisIn, measurementsIn, writeOf, type AnalysedApplication } from '.
 import { withMissedTicks, withTick } from './measuring.ts';
 import { queriesOf, type Side } from './plan.ts';
 import { isFinal, type Analysis, type Measurements } from './record.ts';
-import { anythingMeasured, recoverySeries } from './recovery.ts';
+import { anythingMeasured, recoverySentence, recoverySeries } from './recovery.ts';
 import { ended, judged, looked, merged, missedTicks, started, tickTime } from './run.ts';
 
 /** Where a process may die around a verdict, in the order of the way. */
@@ -180,7 +180,8 @@ export class Conductor {
       ended: last,
     });
     // A recovery check is one question asked at its end.
-    return recovering && !last ? { ...judgement, verdict: null } : judgement;
+    if (!recovering) return judgement;
+    return { ...judgement, sentence: recoverySentence(judgement), verdict: last ? judgement.verdict : null };
   }
 
   /** Measurements of the analysis that led to the rollback which a recovery check belongs to. */

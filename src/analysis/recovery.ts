@@ -1,3 +1,4 @@
+import type { Judgement } from '../judges/judge.ts';
 import type { MetricSeries } from '../judges/series.ts';
 import type { Measurements } from './record.ts';
 
@@ -78,4 +79,24 @@ export function anythingMeasured(now: Measurements): boolean {
         return live.canary.some((value) => value !== null);
     }
   });
+}
+
+const MAX_NAMED = 5;
+
+/** What a recovery check found, in its own words: those who serve now against the healthy side of before. */
+export function recoverySentence({ metrics }: Judgement): string {
+  const said = metrics.slice(0, MAX_NAMED).map(({ name, type, effect, traffic: { canary: now, baseline: before } }) => {
+    if (type === 'proportion') {
+      const known = before.total === null ? '' : `, ${rate(before)} on the healthy side before`;
+      return `${name} ${rate(now)} now${known}`;
+    }
+    if (effect.estimate === null) return `${name} cannot be compared`;
+    return `${name} ${effect.estimate.toFixed(2)} times ${type === 'histogram' ? 'as often slow as' : 'the value of'} the healthy side before`;
+  });
+  return said.join('; ') + (metrics.length > MAX_NAMED ? `; and ${metrics.length - MAX_NAMED} more metrics` : '');
+}
+
+function rate({ events, total }: { events: number | null; total: number | null }): string {
+  if (events === null || total === null || total === 0) return 'without traffic';
+  return `${Number(((100 * events) / total).toPrecision(2))} %`;
 }

@@ -16,7 +16,9 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 /** A service that only notes what is done with it. */
-function recording(changes: { start?: () => Promise<{ address: string }>; close?: () => Promise<void> } = {}) {
+function recording(
+  changes: { start?: () => Promise<{ address: string }>; close?: () => Promise<void>; lost?: Promise<Error> } = {},
+) {
   const events: string[] = [];
   const logged: { fields: object; message: string }[] = [];
   const log = (fields: object, message: string) => {
@@ -27,6 +29,7 @@ function recording(changes: { start?: () => Promise<{ address: string }>; close?
     events.push(`built ${crashAt ?? 'without crash point'}`);
     return Promise.resolve({
       logger: { info: log, warn: log, error: log },
+      lost: changes.lost ?? new Promise<Error>(() => undefined),
       start: changes.start ?? (() => Promise.resolve({ address: 'http://127.0.0.1:4711' })),
       close:
         changes.close ??
@@ -108,5 +111,17 @@ describe('davylamp serve', () => {
 
   it('needs a configuration', async () => {
     await expect(serve(recording().build, { args: [] })).rejects.toMatchObject({ code: 'usage' });
+  });
+
+  it('ends with 1 when the storage is lost, so that a supervisor starts it anew', async () => {
+    const { build, events } = recording({ lost: Promise.resolve(new CodedError('store_unavailable', 'the thread ended')) });
+    const running = serveWith(build)(['--config', valid], {
+      environment: {},
+      write: () => undefined,
+      complain: () => undefined,
+      stop: new AbortController().signal,
+    });
+    expect(await running).toBe(1);
+    expect(events).toContain('closed');
   });
 });

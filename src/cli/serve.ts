@@ -9,6 +9,8 @@ export interface ServedApp {
     warn(fields: object, message: string): void;
     error(fields: object, message: string): void;
   };
+  /** Resolves when the service can no longer work and must be started anew. */
+  readonly lost: Promise<Error>;
   start(): Promise<{ address: string }>;
   close(): Promise<void>;
 }
@@ -34,7 +36,8 @@ export function serveWith(buildApp: BuildApp, closeDeadlineMs = CLOSE_DEADLINE_M
     try {
       const { address } = await app.start();
       app.logger.info({ address, config: file }, 'ready');
-      await aborted(stop);
+      const reason = await Promise.race([aborted(stop), app.lost]);
+      if (reason instanceof Error) throw reason;
       app.logger.info({}, 'stopping');
     } catch (error) {
       await closeWithin(app, closeDeadlineMs);
