@@ -77,9 +77,11 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       signal.throwIfAborted();
       const url = addressOf(request.url);
       if (closed) throw lost(url, 'the client is closed');
+      // Loading is not the far side's time.
+      const agent = await (loading ??= load());
+      signal.throwIfAborted();
       const limit = deadline(request.timeoutMs, url, signal);
       try {
-        const agent = await (loading ??= load());
         const answer = await agent.request({
           origin: url.origin,
           path: url.pathname + url.search,

@@ -119,17 +119,21 @@ export function describeDelivery(name: string, start: () => Promise<DeliveryHarn
           steps.push(() => delivery.annotate({ revision: BAD, rollback: 'r-1', values: {} }, never));
           steps.push(() => delivery.sync({ commit: GOOD, rollback: 'r-1' }, never));
         }
-        for (const step of steps) {
-          const began = performance.now();
-          const error = await step().then(
-            () => null,
-            (thrown: unknown) => thrown,
-          );
+        const began = performance.now();
+        const outcomes = await Promise.all(
+          steps.map((step) =>
+            step().then(
+              () => null,
+              (thrown: unknown) => thrown,
+            ),
+          ),
+        );
+        expect(performance.now() - began).toBeLessThan(far.timeoutMs + 5_000);
+        for (const error of outcomes) {
           if (!(error instanceof CodedError)) throw new Error('no coded error', { cause: error });
           expect(error.retryable).toBe(RETRYABLE[fault]);
           expect(error.message.length).toBeGreaterThan(10);
           for (const secret of far.secrets) expect(error.message + JSON.stringify(error.details)).not.toContain(secret);
-          expect(performance.now() - began).toBeLessThan(far.timeoutMs + 5_000);
         }
         expect(await far.deeds()).toEqual(nothing);
       },

@@ -11,7 +11,7 @@ import { createHttpClient, type HttpClient } from '../../net/client.ts';
 import type { DeliveryState } from '../port.ts';
 import { createHttpDelivery } from './delivery.ts';
 
-const TIMEOUT_MS = 300;
+const TIMEOUT_MS = 2_000;
 const PATHS = ['/rollouts/shop', '/rollouts/shop/abort', '/rollouts/shop/annotate', '/rollouts/shop/sync'];
 const json = (body: unknown, status = 200): Behaviour => ({
   kind: 'answer',
