@@ -102,6 +102,15 @@ describe('the HTTP client', () => {
     await expect(client.request(get('/'), controller.signal)).rejects.toThrow('not needed any more');
   });
 
+  it('does not begin a call that was cancelled while the client was still loading', async () => {
+    far.on('/', { kind: 'answer' });
+    const controller = new AbortController();
+    const call = client.request(get('/'), controller.signal);
+    controller.abort(new Error('not needed any more'));
+    await expect(call).rejects.toThrow('not needed any more');
+    expect(far.requests).toHaveLength(0);
+  });
+
   it('says connect_failed where nothing listens and where a name does not exist', async () => {
     const refusing = await refusingAddress();
     expect(await errorOf(client.request(get('', { url: refusing }), never))).toMatchObject({

@@ -7,6 +7,7 @@ import {
   type FaultServer,
   type ReceivedRequest,
 } from '../../../test/support/fault-server.ts';
+import { CodedError } from '../../errors.ts';
 import { createHttpClient, type HttpClient } from '../../net/client.ts';
 import type { DeliveryState } from '../port.ts';
 import { createHttpDelivery } from './delivery.ts';
@@ -188,6 +189,16 @@ describe('the delivery of type http', () => {
     far.on('/r/abort', json({}));
     const order = { revision: 'b'.repeat(40), rollback: 'r-1', reason: 'why' };
     await expect(open().abort(order, never)).rejects.toMatchObject({ code: 'delivery_bad_answer' });
+  });
+
+  it('rejects with the reason of the caller even if that looks like a fault of the far side', async () => {
+    far.on('/r', { kind: 'hang' });
+    const controller = new AbortController();
+    const call = open().observe(controller.signal);
+    await far.arrived(1);
+    const reason = new CodedError('timeout', 'the step took too long');
+    controller.abort(reason);
+    await expect(call).rejects.toBe(reason);
   });
 
   it('refuses an address with a password in it at the start', () => {
