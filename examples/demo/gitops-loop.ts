@@ -89,7 +89,7 @@ export class GitOpsLoop {
     // Marked first: a judgement that the loop reads in the meantime must not promote it.
     canary.step = 'aborted';
     // Also when it is repeated: the router may not have taken the first order.
-    await this.#weight(0);
+    await this.#weight(0, { drain: false });
     if (already) return 'already';
     this.#tell({ type: 'aborted', version: canary.version, commit: revision, rollback });
     return 'aborted';
@@ -136,10 +136,10 @@ export class GitOpsLoop {
     });
   }
 
-  async #weight(canary: number): Promise<void> {
+  async #weight(canary: number, { drain }: { drain: boolean }): Promise<void> {
     const answer = await fetch(`${this.#settings.router}/weights`, {
       method: 'PUT',
-      body: JSON.stringify({ canary }),
+      body: JSON.stringify({ canary, drain }),
       signal: AbortSignal.timeout(ROUTER_DEADLINE_MS),
     });
     if (!answer.ok) throw new Error(`The router refused the weight ${String(canary)}: ${await answer.text()}`);
@@ -156,7 +156,7 @@ export class GitOpsLoop {
   async #apply({ revision, manifest }: Declaration): Promise<void> {
     if (this.#stable === null) {
       await this.#workloads.run('stable', manifest.version);
-      await this.#weight(0);
+      await this.#weight(0, { drain: false });
       this.#stable = { version: manifest.version, revision };
       this.#tell({ type: 'deployed', version: manifest.version, commit: revision });
       return;
@@ -170,14 +170,14 @@ export class GitOpsLoop {
       return;
     }
     await this.#workloads.run('canary', manifest.version);
-    await this.#weight(manifest.canaryWeight);
+    await this.#weight(manifest.canaryWeight, { drain: false });
     this.#canary = { version: manifest.version, revision, analysis: null, step: 'judging' };
     this.#tell({ type: 'canary', version: manifest.version, commit: revision, weight: manifest.canaryWeight });
   }
 
   async #dropCanary(): Promise<void> {
     this.#canary = null;
-    await this.#weight(0);
+    await this.#weight(0, { drain: true });
     await this.#workloads.stop('canary');
   }
 
@@ -214,7 +214,7 @@ export class GitOpsLoop {
   /** As Flagger does: the canary serves everybody while the stable process becomes the new version. */
   async #promote(canary: Canary): Promise<void> {
     canary.step = 'promoting';
-    await this.#weight(100);
+    await this.#weight(100, { drain: true });
     await this.#workloads.run('stable', canary.version);
     this.#stable = { version: canary.version, revision: canary.revision };
     await this.#dropCanary();

@@ -21,14 +21,18 @@ function opening(options: DemoOptions): string {
 function whereToLook(narrator: Narrator, world: World): void {
   const { addresses, folder } = world;
   narrator.act('Everything stays up until you press Ctrl-C. Look around:');
-  narrator.line(`  curl -s ${addresses.davylamp}/api/v1/rollbacks          what was rolled back, and why`);
-  narrator.line(`  curl -s ${addresses.davylamp}/api/v1/analyses           every analysis with its evidence`);
-  narrator.line(`  curl -s ${addresses.davylamp}/metrics                   davylamp's own metrics`);
-  narrator.line(`  open ${addresses.davylamp}/docs                         the API`);
-  narrator.line(`  curl -s ${addresses.metrics.stable}                     the shop's metrics, as davylamp reads them`);
-  narrator.line(`  curl -s ${addresses.delivery}                  what the GitOps loop runs`);
-  narrator.line(`  git --git-dir ${world.gitServer.repository} log --stat`);
-  narrator.line(`  less ${world.trafficLog}    (configuration and log of davylamp: ${folder})`);
+  const rows = [
+    ['what was rolled back, and why', `curl -s ${addresses.davylamp}/api/v1/rollbacks`],
+    ['every analysis with its evidence', `curl -s ${addresses.davylamp}/api/v1/analyses`],
+    ['the whole API, in a browser', `${addresses.davylamp}/docs`],
+    ["davylamp's own metrics", `curl -s ${addresses.davylamp}/metrics`],
+    ["the shop's metrics, as davylamp reads them", `curl -s ${addresses.metrics.stable}`],
+    ['what the GitOps loop runs', `curl -s ${addresses.delivery}`],
+    ['what Git declares, and who changed it', `git --git-dir ${world.gitServer.repository} log --stat`],
+    ['what the customers got', `tail ${world.trafficLog}`],
+    ['configuration, data and log of davylamp', folder],
+  ];
+  for (const [what = '', where = ''] of rows) narrator.line(`  ${what.padEnd(44)}${where}`);
 }
 
 /** Resolves with the exit code. */

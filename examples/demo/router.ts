@@ -17,8 +17,8 @@ const ANSWER_DEADLINE_MS = 10_000;
 
 /**
  * Splits the customers between the stable shop and the canary.
- * Control (a port of its own): GET /weights; PUT /weights {"canary": 0..100}, answered when no request is under way any more
- * on a side that no longer gets any.
+ * Control (a port of its own): GET /weights; PUT /weights {"canary": 0..100, "drain": true}. With drain it is answered when no
+ * request is under way any more on a side that no longer gets any, so that its process can be stopped.
  */
 export async function startRouter(settings: RouterSettings): Promise<Running> {
   const pool = (port: number): Pool =>
@@ -98,8 +98,8 @@ export async function startRouter(settings: RouterSettings): Promise<Running> {
       }
       canaryWeight = wanted;
       credit = 0;
-      if (wanted === 0) await drained('canary');
-      if (wanted === 100) await drained('stable');
+      if (body.drain === true && wanted === 0) await drained('canary');
+      if (body.drain === true && wanted === 100) await drained('stable');
     } else if (route !== 'GET /weights') return null;
     return { status: 200, body: { canary: canaryWeight, stable: 100 - canaryWeight } };
   });
