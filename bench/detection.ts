@@ -78,6 +78,18 @@ function scenariosOf({ warmup, planned }: Wiring): Scenario[] {
       ...noisy,
       release: { latencyNoise: 0.3 },
     },
+    {
+      name: 'pauses-0.05',
+      what: 'healthy, each side pauses in 5 % of its ticks (a third of the requests wait 200 ms)',
+      ...noisy,
+      release: { pauses: 0.05 },
+    },
+    {
+      name: 'pauses-0.15',
+      what: 'healthy, each side pauses in 15 % of its ticks',
+      ...noisy,
+      release: { pauses: 0.15 },
+    },
   ];
 }
 
@@ -97,6 +109,7 @@ function run(scenario: Scenario, wiring: Wiring, runs: number, seed: number): Ou
     onset: 0,
     errorNoise: 0,
     latencyNoise: 0,
+    pauses: 0,
     ...scenario.release,
   };
   for (let i = 0; i < runs; i++) {

@@ -15,6 +15,8 @@ export interface Release {
   errorNoise: number;
   /** Spread (sd of the log) of each side's latency from tick to tick. */
   latencyNoise: number;
+  /** Chance per tick and side of a pause that makes a third of the tick's requests wait. */
+  pauses: number;
 }
 
 export const BUCKETS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -26,6 +28,7 @@ const LOAD_JITTER = 0.1;
 const SIDE_JITTER = 0.05;
 const MEDIAN_SECONDS = 0.03;
 const LATENCY_SPREAD = 0.5;
+const PAUSE = { share: 1 / 3, seconds: 0.2 };
 
 /** One release as the service would measure it: a proportion and a histogram, tick by tick. */
 export function simulate(release: Release, seed: number): { errors: MetricSeries; latency: MetricSeries } {
@@ -72,10 +75,12 @@ function serve(side: Side, random: Generator, release: Release, now: { requests:
   const chance = Math.min(1, now.errors * random.noise(release.errorNoise));
   const median = Math.log(MEDIAN_SECONDS * now.slower * random.noise(release.latencyNoise));
   const counts = Array.from({ length: BUCKETS.length + 1 }, () => 0);
+  const isPaused = release.pauses > 0 && random.uniform() < release.pauses;
   let errors = 0;
   for (let i = 0; i < requests; i++) {
     if (random.uniform() < chance) errors += 1;
-    const seconds = Math.exp(median + LATENCY_SPREAD * random.normal());
+    const wait = isPaused && random.uniform() < PAUSE.share ? PAUSE.seconds : 0;
+    const seconds = wait + Math.exp(median + LATENCY_SPREAD * random.normal());
     const bucket = BUCKETS.findIndex((bound) => seconds <= bound);
     const index = bucket < 0 ? BUCKETS.length : bucket;
     counts[index] = (counts[index] ?? 0) + 1;

@@ -1,8 +1,13 @@
 import { logAddExp, logSumExp } from './log-space.ts';
 
 const SHARE_OF_FIRST_START = 0.6;
-/** One tick multiplies the evidence by at most this: a single burst (a paused process, one client's retries) never decides. */
-const MOST_PER_TICK = Math.log(10);
+
+export interface Bet {
+  /** Ticks at which trouble may begin, the first included. */
+  starts: number;
+  /** One tick multiplies the evidence by at most this. */
+  mostPerTick: number;
+}
 
 /**
  * A bet against a null hypothesis, spread over several alternatives and over the tick at which the trouble began.
@@ -11,19 +16,21 @@ const MOST_PER_TICK = Math.log(10);
  * fixed in advance is an e-process: under the null its chance ever to reach 1/alpha is at most alpha (Ville 1939; Robbins 1970),
  * however often it is looked at. The first start holds 60 % of the weight, the others share the rest: an error that begins
  * late need not first win back what the good start has lost. One number an alternative is enough state, because all
- * starts of one alternative move by the same factor. The factor of a tick is cut at 10, which only makes it smaller: the
- * bound on false alarms stays, and three ticks at least are needed for evidence of 1,000.
+ * starts of one alternative move by the same factor. A tick's factor is cut at `mostPerTick`, which only makes it
+ * smaller: the bound on false alarms stays, and no single burst (a paused process, one client's retries) decides.
  */
 export class OnsetMixture {
   readonly #weights: Float64Array;
   readonly #started: Float64Array;
   readonly #terms: Float64Array;
   readonly #starts: number;
+  readonly #most: number;
   #steps = 0;
   #waiting = 1;
 
-  /** @param weights of the alternatives, summing to 1 @param starts ticks at which trouble may begin, the first included */
-  constructor(weights: readonly number[], starts: number) {
+  /** @param weights of the alternatives, summing to 1 */
+  constructor(weights: readonly number[], { starts, mostPerTick }: Bet) {
+    this.#most = Math.log(mostPerTick);
     this.#weights = Float64Array.from(weights, (weight) => Math.log(weight));
     this.#started = new Float64Array(weights.length).fill(-Infinity);
     this.#terms = new Float64Array(weights.length + 1);
@@ -37,7 +44,7 @@ export class OnsetMixture {
     this.#waiting = Math.max(0, this.#waiting - share);
     const logShare = Math.log(share);
     for (let k = 0; k < this.#started.length; k++) {
-      this.#started[k] = logAddExp(this.#started[k], logShare) + Math.min(increments[k], MOST_PER_TICK);
+      this.#started[k] = logAddExp(this.#started[k], logShare) + Math.min(increments[k], this.#most);
     }
   }
 

@@ -1,5 +1,5 @@
 import { TIMES_WORSE, WEIGHTS } from './alternatives.ts';
-import { OnsetMixture } from './onset-mixture.ts';
+import { OnsetMixture, type Bet } from './onset-mixture.ts';
 
 /**
  * E-process against "in every tick the rate is at most `limit`": a mixture of Bernoulli likelihood ratios of larger odds
@@ -13,8 +13,8 @@ export class RateEvidence {
   readonly #increments = new Float64Array(TIMES_WORSE.length);
 
   /** @param limit a share strictly between 0 and 1 */
-  constructor(limit: number, starts: number) {
-    this.#mixture = new OnsetMixture(WEIGHTS, starts);
+  constructor(limit: number, bet: Bet) {
+    this.#mixture = new OnsetMixture(WEIGHTS, bet);
     // With m times the odds: p1/p0 = m / (1 + p0 (m - 1)) and (1-p1)/(1-p0) = 1 / (1 + p0 (m - 1)).
     this.#perOther = Float64Array.from(TIMES_WORSE, (times) => -Math.log1p(limit * (times - 1)));
     this.#perEvent = this.#perOther.map((other, k) => Math.log(TIMES_WORSE[k]) + other);

@@ -1,5 +1,5 @@
 import { TIMES_WORSE, WEIGHTS } from './alternatives.ts';
-import { OnsetMixture } from './onset-mixture.ts';
+import { OnsetMixture, type Bet } from './onset-mixture.ts';
 
 /** Events among totals of both sides in one tick. */
 export interface PairedCounts {
@@ -27,9 +27,9 @@ export class RatioEvidence {
   readonly #mixture: OnsetMixture;
   readonly #increments = new Float64Array(TIMES_WORSE.length);
 
-  constructor(boundary: number, starts: number) {
+  constructor(boundary: number, bet: Bet) {
     this.#boundary = boundary;
-    this.#mixture = new OnsetMixture(WEIGHTS, starts);
+    this.#mixture = new OnsetMixture(WEIGHTS, bet);
   }
 
   /** Both totals must be positive. */

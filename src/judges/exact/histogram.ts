@@ -1,9 +1,10 @@
 import { logSumExp } from '../../statistics/log-space.ts';
+import type { Bet } from '../../statistics/onset-mixture.ts';
 import type { MetricParameters } from '../judge.ts';
 import type { HistogramSeries } from '../series.ts';
 import { isCount, MissingTicks, paired, slowerThan, totalOf, type Reading, type Row } from './counts.ts';
 import { chooseBounds, type LatencyBound } from './latency-bounds.ts';
-import { NEGLIGIBLE_SLOW, PASS_DATA_SHARE, PASS_LATENCY } from './margins.ts';
+import { MOST_PER_TICK, NEGLIGIBLE_SLOW, PASS_DATA_SHARE, PASS_LATENCY } from './margins.ts';
 import { QuantileLimit } from './quantile-limit.ts';
 import { ComparedRates, NO_EFFECT } from './rates.ts';
 import type { Findings, Trial } from './trial.ts';
@@ -18,7 +19,7 @@ export class HistogramTrial implements Trial {
   readonly #series: HistogramSeries;
   readonly #parameters: MetricParameters;
   readonly #usable: boolean;
-  readonly #starts: number;
+  readonly #bet: Bet;
   readonly #chosen: Float64Array;
   #bounds: readonly { bound: LatencyBound; rates: ComparedRates }[] = [];
   readonly #limits: readonly QuantileLimit[];
@@ -35,12 +36,12 @@ export class HistogramTrial implements Trial {
   constructor(series: HistogramSeries, parameters: MetricParameters, warmup: number, ticks: number, starts: number) {
     this.#series = series;
     this.#parameters = parameters;
-    this.#starts = starts;
+    this.#bet = { starts, mostPerTick: MOST_PER_TICK.histogram };
     this.#usable =
       series.bounds.length > 0 &&
       series.bounds.every((bound, i) => Number.isFinite(bound) && (i === 0 || bound > series.bounds[i - 1]));
     this.#chosen = new Float64Array(series.bounds.length + 1);
-    this.#limits = this.#usable ? limitsOf(series, parameters, starts) : [];
+    this.#limits = this.#usable ? limitsOf(series, parameters, this.#bet) : [];
     for (let tick = 0; tick < Math.min(warmup, ticks); tick++) this.#choose(tick);
   }
 
@@ -155,7 +156,7 @@ export class HistogramTrial implements Trial {
     if (totalOf(this.#chosen) < ENOUGH_TO_CHOOSE) return;
     const { tolerate } = this.#parameters;
     const chosen = chooseBounds(this.#series.bounds, this.#chosen, tolerate, PASS_LATENCY * (1 + tolerate));
-    this.#bounds = chosen.map((bound) => ({ bound, rates: new ComparedRates(bound.tolerated, this.#starts) }));
+    this.#bounds = chosen.map((bound) => ({ bound, rates: new ComparedRates(bound.tolerated, this.#bet) }));
   }
 
   #read(side: string, row: Row | null | undefined): Reading<Row> {
@@ -168,12 +169,12 @@ export class HistogramTrial implements Trial {
 }
 
 /** Limits that some bound can show; one above the last bound cannot be judged. */
-function limitsOf(series: HistogramSeries, parameters: MetricParameters, starts: number): QuantileLimit[] {
+function limitsOf(series: HistogramSeries, parameters: MetricParameters, bet: Bet): QuantileLimit[] {
   const limits: QuantileLimit[] = [];
   for (const limit of parameters.quantileLimits) {
     const index = series.bounds.findIndex((bound) => bound >= limit.value * (1 - 1e-9));
     if (index < 0 || !(limit.quantile > 0 && limit.quantile < 1)) continue;
-    limits.push(new QuantileLimit(limit, index, series.bounds[index], series.baseline !== null, starts));
+    limits.push(new QuantileLimit(limit, index, series.bounds[index], series.baseline !== null, bet));
   }
   return limits;
 }

@@ -8,6 +8,8 @@ export const SHARE_OF_COMPARISON = 0.8;
 export const BET = { critical: 2, normal: 1 } as const;
 /** Marginal: a tenth of the evidence that a fail needs. */
 export const MARGINAL_SHARE = 0.1;
+/** One tick multiplies the evidence of a proportion, and of a histogram, by at most this. Pauses cluster slow requests. */
+export const MOST_PER_TICK = { proportion: 8, histogram: 5 } as const;
 /** Error of the interval that is shown. */
 export const INTERVAL_ALPHA = 0.05;
 /** Error of the one-sided bound at the end, on which a pass rests. */

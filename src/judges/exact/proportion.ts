@@ -2,7 +2,7 @@ import { upperBoundOfShare } from '../../statistics/binomial-bound.ts';
 import type { MetricParameters } from '../judge.ts';
 import type { ProportionSeries } from '../series.ts';
 import { MissingTicks, paired, readCounts, type SideCounts } from './counts.ts';
-import { PASS_ALPHA, PASS_DATA_SHARE, PASS_RATE } from './margins.ts';
+import { MOST_PER_TICK, PASS_ALPHA, PASS_DATA_SHARE, PASS_RATE } from './margins.ts';
 import { RateLimit } from './rate-limit.ts';
 import { ComparedRates, NO_EFFECT } from './rates.ts';
 import type { Findings, Trial } from './trial.ts';
@@ -24,8 +24,9 @@ export class ProportionTrial implements Trial {
     this.#series = series;
     this.#parameters = parameters;
     const hasBaseline = series.baseline !== null;
-    this.#rates = hasBaseline ? new ComparedRates(1 + parameters.tolerate, starts) : null;
-    this.#limit = parameters.limit === null ? null : new RateLimit(parameters.limit, hasBaseline, starts);
+    const bet = { starts, mostPerTick: MOST_PER_TICK.proportion };
+    this.#rates = hasBaseline ? new ComparedRates(1 + parameters.tolerate, bet) : null;
+    this.#limit = parameters.limit === null ? null : new RateLimit(parameters.limit, hasBaseline, bet);
   }
 
   look(tick: number): void {

@@ -1,3 +1,4 @@
+import type { Bet } from '../../statistics/onset-mixture.ts';
 import { paired, slowerThan, type Row, type SideCounts } from './counts.ts';
 import { RateLimit } from './rate-limit.ts';
 import { limitPercent, percent, seconds, whole } from './words.ts';
@@ -16,12 +17,12 @@ export class QuantileLimit {
   readonly #baseline: SideCounts = { events: 0, total: 0 };
 
   /** @param index of the first bound at or above the limit */
-  constructor(limit: { quantile: number; value: number }, index: number, bound: number, hasBaseline: boolean, starts: number) {
+  constructor(limit: { quantile: number; value: number }, index: number, bound: number, hasBaseline: boolean, bet: Bet) {
     this.#quantile = limit.quantile;
     this.#value = limit.value;
     this.#index = index;
     this.#bound = bound;
-    this.test = new RateLimit(1 - limit.quantile, hasBaseline, starts);
+    this.test = new RateLimit(1 - limit.quantile, hasBaseline, bet);
   }
 
   add(canary: Row, baseline: Row | null): void {

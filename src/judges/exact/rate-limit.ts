@@ -1,4 +1,5 @@
 import { upperBoundOfShare } from '../../statistics/binomial-bound.ts';
+import type { Bet } from '../../statistics/onset-mixture.ts';
 import { RateEvidence } from '../../statistics/rate-evidence.ts';
 import { RatioEvidence, type PairedCounts } from '../../statistics/ratio-evidence.ts';
 import { LOWEST_LIMIT, PASS_ALPHA, UNHEALTHY_LOG_E } from './margins.ts';
@@ -20,10 +21,10 @@ export class RateLimit {
   readonly #worse: RatioEvidence | null;
 
   /** @param limit a share; 1 and more can never be exceeded */
-  constructor(limit: number, hasBaseline: boolean, starts: number) {
+  constructor(limit: number, hasBaseline: boolean, bet: Bet) {
     this.limit = Math.min(Math.max(limit, LOWEST_LIMIT), 1);
-    this.#above = new RateEvidence(this.limit, starts);
-    this.#worse = hasBaseline ? new RatioEvidence(1, starts) : null;
+    this.#above = new RateEvidence(this.limit, bet);
+    this.#worse = hasBaseline ? new RatioEvidence(1, bet) : null;
   }
 
   addPair(counts: PairedCounts): void {

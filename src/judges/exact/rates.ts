@@ -1,4 +1,5 @@
 import { upperBoundOfShare } from '../../statistics/binomial-bound.ts';
+import type { Bet } from '../../statistics/onset-mixture.ts';
 import { smallestSeenRatio, RateRatio } from '../../statistics/rate-ratio.ts';
 import { RatioEvidence, type PairedCounts } from '../../statistics/ratio-evidence.ts';
 import { INTERVAL_ALPHA, PASS_ALPHA } from './margins.ts';
@@ -21,9 +22,9 @@ export class ComparedRates {
   readonly #ratio = new RateRatio();
   readonly totals: PairedCounts = { canaryEvents: 0, canaryTotal: 0, baselineEvents: 0, baselineTotal: 0 };
 
-  constructor(boundary: number, starts: number) {
+  constructor(boundary: number, bet: Bet) {
     this.#boundary = boundary;
-    this.#evidence = new RatioEvidence(boundary, starts);
+    this.#evidence = new RatioEvidence(boundary, bet);
   }
 
   add(counts: PairedCounts): void {
