@@ -13,22 +13,23 @@ export interface Remote {
 }
 
 /** Neither the user's own settings nor a proxy of the network may change what the demo does. */
-function environment(remote: Remote | null): Record<string, string | undefined> {
-  const settings: [string, string][] = [
-    ['gc.auto', '0'],
-    ['init.defaultBranch', 'main'],
+function environment(remote: Remote | null): NodeJS.ProcessEnv {
+  const settings = [
+    { key: 'gc.auto', value: '0' },
+    { key: 'init.defaultBranch', value: 'main' },
   ];
   if (remote !== null) {
-    settings.push(['http.extraHeader', `Authorization: Basic ${Buffer.from(`demo:${remote.token}`).toString('base64')}`]);
+    const credential = Buffer.from(`demo:${remote.token}`).toString('base64');
+    settings.push({ key: 'http.extraHeader', value: `Authorization: Basic ${credential}` });
   }
-  const numbered = settings.flatMap(([key, value], index) => [
-    [`GIT_CONFIG_KEY_${String(index)}`, key],
-    [`GIT_CONFIG_VALUE_${String(index)}`, value],
-  ]);
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GIT_'));
+  const result: NodeJS.ProcessEnv = {};
+  for (const [name, value] of Object.entries(process.env)) if (!name.startsWith('GIT_')) result[name] = value;
+  settings.forEach(({ key, value }, index) => {
+    result[`GIT_CONFIG_KEY_${String(index)}`] = key;
+    result[`GIT_CONFIG_VALUE_${String(index)}`] = value;
+  });
   return {
-    ...Object.fromEntries(inherited),
-    ...Object.fromEntries(numbered),
+    ...result,
     GIT_CONFIG_COUNT: String(settings.length),
     GIT_CONFIG_GLOBAL: devNull,
     GIT_CONFIG_NOSYSTEM: '1',

@@ -47,16 +47,19 @@ async function run(play: Play): Promise<{ passed: boolean; said: string; output:
   const deadline = setTimeout(() => child.kill('SIGTERM'), PLAY_DEADLINE_MS);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   clearTimeout(deadline);
-  const last = output.trimEnd().split('\n').at(-1) ?? '';
-  return { passed: code === 0 && isRolledBack(last), said: last, output };
+  const outcome = outcomeIn(output.trimEnd().split('\n').at(-1) ?? '');
+  if (code !== 0 || outcome?.rolledBack !== true) return { passed: false, said: `exit ${String(code)}`, output };
+  const said = `one revert, ${String(outcome.revertCommit).slice(0, 7)}, pushed after ${String(outcome.secondsToRevert)} s, recovered after ${String(outcome.secondsToRecover)} s`;
+  return { passed: true, said, output };
 }
 
-function isRolledBack(line: string): boolean {
+function outcomeIn(line: string): Record<string, unknown> | null {
   try {
     const outcome: unknown = JSON.parse(line);
-    return typeof outcome === 'object' && outcome !== null && 'rolledBack' in outcome && outcome.rolledBack === true;
+    return typeof outcome === 'object' && outcome !== null ? { ...outcome } : null;
   } catch {
-    return false;
+    // A play that was cut off ends with some other line.
+    return null;
   }
 }
 
@@ -68,7 +71,7 @@ for (const play of plays().filter(({ name }) => name.includes(wanted))) {
   const result = await run(play);
   const seconds = ((performance.now() - from) / 1_000).toFixed(0);
   process.stdout.write(
-    `${result.passed ? 'passed' : 'FAILED'}  kill -9 at ${play.name.padEnd(28)} ${seconds.padStart(3)} s  ${result.said}\n`,
+    `${result.passed ? 'passed' : 'FAILED'}  kill -9 at ${play.name.padEnd(24)} ${seconds.padStart(3)} s  ${result.said}\n`,
   );
   if (result.passed) passed += 1;
   else {
