@@ -1,7 +1,8 @@
 import { Narrator } from './narrator.ts';
 import { parseOptions, USAGE, type DemoOptions } from './options.ts';
 import { NOTHING_ROLLED_BACK, type Outcome } from './outcome.ts';
-import { CANARY_WEIGHT, failureOf, FIRST_VERSION, registryFor, Story } from './story.ts';
+import { FIRST_VERSION, registryFor } from './releases.ts';
+import { CANARY_WEIGHT, failureOf, Story } from './story.ts';
 import { World } from './world.ts';
 
 /** Process edge of the demo: options, signals, exit code. */

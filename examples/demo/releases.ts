@@ -7,6 +7,11 @@ export interface Fault {
 /** The "image registry" of the demo: every version that can be deployed, with its fault if it has one. */
 export type Registry = Readonly<Record<string, { fault: Fault | null }>>;
 
+export const FIRST_VERSION = '1.0.0';
+export const GOOD_VERSION = '1.1.0';
+/** The bad release; with `healthy` a good one, too. */
+export const SECOND_VERSION = '1.2.0';
+
 /** The warm-up of the template is 3 s; a fault that begins later is one that only the judged part can see. */
 const ONSET_MS = { from: 4_000, to: 8_000 };
 const SHARE = { from: 0.15, to: 0.45 };
@@ -28,5 +33,13 @@ export function faultOf(seed: number): Fault {
   return {
     afterMs: Math.round(ONSET_MS.from + random() * (ONSET_MS.to - ONSET_MS.from)),
     share: Math.round((SHARE.from + random() * (SHARE.to - SHARE.from)) * 1_000) / 1_000,
+  };
+}
+
+export function registryFor({ healthy, seed }: { healthy: boolean; seed: number }): Registry {
+  return {
+    [FIRST_VERSION]: { fault: null },
+    [GOOD_VERSION]: { fault: null },
+    [SECOND_VERSION]: { fault: healthy ? null : faultOf(seed) },
   };
 }

@@ -1,18 +1,16 @@
 import { Refused, type Analysis, type Rollback } from './davylamp-client.ts';
+import { firstReason, short, tellEnding } from './ending.ts';
 import type { LoopEvent } from './gitops-loop.ts';
 import type { Narrator } from './narrator.ts';
 import type { DemoOptions } from './options.ts';
 import { NOTHING_ROLLED_BACK, outcomeOf, type Outcome } from './outcome.ts';
-import { faultOf, type Registry } from './releases.ts';
+import { FIRST_VERSION, GOOD_VERSION, SECOND_VERSION } from './releases.ts';
 import { StoryFailure } from './story-failure.ts';
 import { firstServerError } from './traffic-log.ts';
 import { Waiting } from './waiting.ts';
 import type { World } from './world.ts';
 
-export const FIRST_VERSION = '1.0.0';
 export const CANARY_WEIGHT = 10;
-const GOOD_VERSION = '1.1.0';
-const SECOND_VERSION = '1.2.0';
 
 /** The template looks for at most 25 s; the rest is for a slow machine. */
 const ANALYSIS_DEADLINE_MS = 40_000;
@@ -22,14 +20,6 @@ const RECOVERY_DEADLINE_MS = 30_000;
 const FINAL_PHASES: readonly string[] = ['Successful', 'Failed', 'Inconclusive', 'Error', 'Cancelled'];
 
 type LoopEventOf<Type extends LoopEvent['type']> = Extract<LoopEvent, { type: Type }>;
-
-export function registryFor(options: DemoOptions): Registry {
-  return {
-    [FIRST_VERSION]: { fault: null },
-    [GOOD_VERSION]: { fault: null },
-    [SECOND_VERSION]: { fault: options.healthy ? null : faultOf(options.seed) },
-  };
-}
 
 /** Plays the acts in order and tells them. @throws StoryFailure at the first thing that does not go as it must */
 export class Story {
@@ -85,7 +75,7 @@ export class Story {
     const failedBefore = this.#world.traffic?.failed ?? 0;
     const { commit, analysis } = await this.#release(version, 'Faster product pages.');
     await this.#expectPhase(analysis, 'Successful', `the good release ${version}`);
-    this.#narrator.good(`Verdict: pass. ${full(analysis.sentence)}`);
+    this.#narrator.good(`Verdict: pass. ${firstReason(analysis.sentence)}`);
     await this.#loopSaid('promoted', (event) => event.commit === commit, `${version} was not promoted`);
     const failed = (this.#world.traffic?.failed ?? 0) - failedBefore;
     this.#narrator.step(
@@ -101,7 +91,7 @@ export class Story {
     const { commit, analysis } = await this.#release(version, 'New price calculation.');
     this.#verdict = analysis.verdict;
     await this.#expectPhase(analysis, 'Failed', `the bad release ${version}`);
-    this.#narrator.bad(`Verdict: fail. ${full(analysis.sentence)}`);
+    this.#narrator.bad(`Verdict: fail. ${firstReason(analysis.sentence)}`);
 
     await this.#loopSaid('aborted', (event) => event.commit === commit, 'The rollout was not aborted', 'delivery');
     this.#narrator.step(
@@ -130,7 +120,7 @@ export class Story {
     });
     if (recovered.state !== 'recovered')
       throw new StoryFailure('recovery', `The rollback ended as ${recovered.state}: ${recovered.sentence}`);
-    this.#narrator.good(`Recovered: ${full(recovered.sentence)}`);
+    this.#narrator.good(`Recovered: ${firstReason(recovered.sentence)}`);
 
     const evidence = await this.#waiting.until({
       part: 'service',
@@ -149,7 +139,7 @@ export class Story {
     if ((this.#options.crash !== null || this.#options.killAfterMs !== null) && this.#world.restarts === 0) {
       throw new StoryFailure('setup', 'davylamp was to be killed on the way, and was not: that point was never reached.');
     }
-    await this.#ending(outcome, recovered, version);
+    await tellEnding(this.#world, this.#narrator, { outcome, rollback: recovered, version });
     return outcome;
   }
 
@@ -285,35 +275,6 @@ export class Story {
     this.#narrator.line(`  Two good releases were promoted and nothing was rolled back; main is at ${short(remote.head)}.`);
     return { ...NOTHING_ROLLED_BACK, verdict: 'pass' };
   }
-
-  async #ending(outcome: Outcome, rollback: Rollback, version: string): Promise<void> {
-    const served = this.#world.traffic?.byVersion[version] ?? { requests: 0, serverErrors: 0 };
-    const all = Object.values(this.#world.traffic?.byVersion ?? {}).reduce((sum, totals) => sum + totals.requests, 0);
-    const row = (name: string, text: string): void => this.#narrator.line(`  ${name.padEnd(15)} ${text}`);
-    this.#narrator.act('The end');
-    row('verdict', String(outcome.verdict));
-    row('evidence', rollback.verdictSentence);
-    row('bad commit', String(outcome.badCommit));
-    row('revert commit', `${String(outcome.revertCommit)} (head of main at the remote)`);
-    row('reverted', `${String(outcome.secondsToRevert)} s after the first bad request`);
-    row('recovered', `${String(outcome.secondsToRecover)} s after the first bad request`);
-    row('customers', `${String(served.serverErrors)} of ${String(all)} requests were answered with an error`);
-    if (this.#world.restarts > 0)
-      row('restarts', `davylamp was killed and started again ${String(this.#world.restarts)} time(s)`);
-    this.#narrator.line();
-    for (const line of (await this.#world.repository.show(String(outcome.revertCommit))).split('\n'))
-      this.#narrator.line(`    ${line}`.trimEnd());
-  }
-}
-
-export function short(commit: string): string {
-  return commit.slice(0, 7);
-}
-
-/** davylamp's reasons are joined by ";", one a metric; in the story the first is enough. */
-function full(sentence: string): string {
-  const [first = ''] = sentence.split('; ');
-  return first.endsWith('.') ? first : `${first}.`;
 }
 
 /** Why the story could not go on, for a person; a refusal of davylamp is its own words. */
