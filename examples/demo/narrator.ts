@@ -52,7 +52,8 @@ export class Narrator {
   /** How it stands: one line that is overwritten on a terminal, a line every few seconds elsewhere. */
   progress(text: string): void {
     if (this.#out.isTTY === true) {
-      const room = Math.max(20, (this.#out.columns ?? WIDTH) - 1);
+      // Some terminals do not know their width and say 0.
+      const room = Math.max(20, (this.#out.columns || WIDTH) - 1);
       this.#out.write(`\r\u001b[2K${`${this.#time()}  ... ${text}`.slice(0, room)}`);
       this.#hasProgress = true;
     } else if (this.#now() - this.#progressAt >= PLAIN_PROGRESS_EVERY_MS) {
