@@ -93,15 +93,3 @@ export function identity(author: Identity): Identity {
   }
   return author;
 }
-
-/** A folder or file as it is configured, in git's own form; the empty string is the whole repository. */
-function folderOf(path: string): string {
-  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
-  return parts.join('/');
-}
-
-/** Paths (as git prints them) that lie neither at nor below one of the folders; `app` does not cover `apple/x`. */
-export function pathsOutside(paths: readonly string[], folders: readonly string[]): string[] {
-  const allowed = folders.map(folderOf);
-  return paths.filter((path) => !allowed.some((folder) => folder === '' || path === folder || path.startsWith(`${folder}/`)));
-}

@@ -1,5 +1,6 @@
 import { CodedError } from '../errors.ts';
-import { pathsOutside, type Identity } from './names.ts';
+import { isWithin } from '../rollback/paths.ts';
+import type { Identity } from './names.ts';
 import type { CommitFacts, RevertOrder, RevertResult } from './port.ts';
 import type { GitAnswer, GitCall } from './run.ts';
 
@@ -72,7 +73,7 @@ export async function revertOn(
   if (isClean && resultTree === headTree) return { kind: 'nothing_to_revert', head };
 
   const changed = isClean ? await changedPaths(git, headTree, resultTree) : conflicts;
-  const outside = pathsOutside([...new Set([...bad.paths, ...changed])], order.paths);
+  const outside = [...new Set([...bad.paths, ...changed])].filter((path) => !isWithin(path, order.paths));
   if (outside.length > 0) return { kind: 'outside_paths', head, paths: outside };
   if (!isClean) return { kind: 'conflict', head, paths: conflicts };
   return { kind: 'commit', commit: await write(resultTree, head, order.message), head, changed };
