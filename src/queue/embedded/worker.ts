@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
@@ -179,7 +180,10 @@ export class KindWorker implements Worker {
 
   #start({ key, notBefore, attempt, claim }: ClaimedJob): void {
     const job: Job = { kind: this.#kind, key, notBefore, attempt };
-    const run: Run = { job, claim, controller: new AbortController(), ended: Promise.resolve() };
+    const controller = new AbortController();
+    // A tick reads many pages at once, and each call listens: no leak, so no warning of one.
+    setMaxListeners(0, controller.signal);
+    const run: Run = { job, claim, controller, ended: Promise.resolve() };
     this.#runs.add(run);
     run.ended = this.#run(run).finally(() => {
       this.#runs.delete(run);
