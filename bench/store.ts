@@ -59,8 +59,8 @@ async function disk(folder: string): Promise<Result> {
 }
 
 function commits(store: Store, inFlight: number): Promise<Result> {
-  return rate(inFlight, (n) =>
-    store.commit([
+  return rate(inFlight, async (n) => {
+    await store.commit([
       {
         kind: 'analysis',
         id: `${inFlight}-${n}`,
@@ -69,8 +69,8 @@ function commits(store: Store, inFlight: number): Promise<Result> {
         index: { application: 'shop', state: 'Running', open: true },
         value: VALUE,
       },
-    ]),
-  );
+    ]);
+  });
 }
 
 /** From the call of enqueue to the end of the handler. */

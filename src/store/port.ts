@@ -53,10 +53,12 @@ export type ChainedEntry = JournalEntry & { number: number; previous: string; ha
 export interface Store {
   get(kind: RecordKind, id: string): Promise<StoredRecord | undefined>;
   /**
-   * All writes or none, durable when it resolves.
+   * All writes and journal entries or none, durable when it resolves: a decision that lost against another one leaves
+   * no trace in the journal.
+   * @returns the entries as they were chained
    * @throws CodedError `conflict` (not retryable: read again and decide anew), `store_unavailable` (retryable)
    */
-  commit(writes: readonly RecordWrite[]): Promise<void>;
+  commit(writes: readonly RecordWrite[], entries?: readonly JournalEntry[]): Promise<ChainedEntry[]>;
   /** Newest first; `before` is the cursor that the last page returned. */
   list(
     kind: RecordKind,

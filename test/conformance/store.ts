@@ -287,6 +287,19 @@ export function describeStore(name: string, limits: { maxRecordBytes: number }, 
     });
 
     describe('journal', () => {
+      it('takes entries together with records, chained', async () => {
+        const [first] = await store.commit([record('a')], [entry({ subject: 'one' })]);
+        const [second, third] = await store.commit([], [entry({ subject: 'two' }), entry({ subject: 'three' })]);
+        expect([second?.previous, third?.previous]).toEqual([first?.hash, second?.hash]);
+        expect(await store.journal({ limit: 10 })).toEqual([first, second, third]);
+      });
+
+      it('keeps no entry of a commit that lost against another one', async () => {
+        await store.commit([record('a')], [entry({ subject: 'won' })]);
+        await expect(store.commit([record('a')], [entry({ subject: 'lost' })])).rejects.toMatchObject({ code: 'conflict' });
+        expect((await store.journal({ limit: 10 })).map(({ subject }) => subject)).toEqual(['won']);
+      });
+
       it('numbers entries from 1 and chains each to the one before', async () => {
         const first = await store.append(entry({ details: { b: 1, a: [true, null, 'ä⛏️'] } }));
         const second = await store.append(entry());

@@ -60,7 +60,8 @@ export type JobCounts = Record<JobKind, { waiting: number; running: number }>;
 /** Every operation with what goes in and what comes out. */
 export interface Operations {
   'record.get': { input: { kind: RecordKind; id: string }; output: RecordRow | undefined };
-  'record.commit': { input: { writes: RecordRowWrite[] }; output: undefined };
+  /** `entries`: journal entries as JSON, appended in the same transaction. */
+  'record.commit': { input: { writes: RecordRowWrite[]; entries: string[] }; output: ChainedEntry[] };
   'record.list': { input: ListInput; output: { rows: RecordRow[]; more: boolean } };
   /** `json`: a `JournalEntry`. */
   'journal.append': { input: { json: string }; output: ChainedEntry };

@@ -14,8 +14,8 @@ interface Row {
 }
 
 type Handlers = {
-  [Name in 'record.get' | 'record.commit' | 'record.list']: (input: Operations[Name]['input']) => Operations[Name]['output'];
-};
+  [Name in 'record.get' | 'record.list']: (input: Operations[Name]['input']) => Operations[Name]['output'];
+} & { write: (writes: readonly RecordRowWrite[]) => void };
 
 /** The operations on records, inside the transaction that the thread has begun. */
 export function recordHandlers(connection: Connection): Handlers {
@@ -50,9 +50,8 @@ export function recordHandlers(connection: Connection): Handlers {
       const row = find.get(kind, id);
       return row && fromRow(kind, row);
     },
-    'record.commit': ({ writes }) => {
+    write: (writes) => {
       for (const each of writes) write(each);
-      return undefined;
     },
     'record.list': (input) => {
       // One row at a time: a page of large values must not be in memory before its size is known.

@@ -1,6 +1,6 @@
 import { CodedError } from '../../errors.ts';
 import { plainEntry } from '../chain.ts';
-import type { RecordWrite, Store, StoredRecord } from '../port.ts';
+import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../port.ts';
 import type { EmbeddedDatabase, Position, RecordRow } from './port.ts';
 
 /** Largest value of a record and largest journal entry, in bytes of JSON. */
@@ -32,14 +32,18 @@ export function createEmbeddedStore(database: EmbeddedDatabase): Store {
       return row && fromRow(row);
     },
 
-    async commit(writes) {
-      if (writes.length === 0) return;
-      if (writes.length > MAX_WRITES) {
-        throw new CodedError('record_too_large', `A commit takes at most ${MAX_WRITES} writes, not ${writes.length}. Split it.`);
+    async commit(writes, entries = []) {
+      if (writes.length + entries.length === 0) return [];
+      if (writes.length + entries.length > MAX_WRITES) {
+        throw new CodedError(
+          'record_too_large',
+          `A commit takes at most ${MAX_WRITES} writes, not ${writes.length + entries.length}. Split it.`,
+        );
       }
       const rows = writes.map(toRow);
-      const characters = rows.reduce((sum, { json }) => sum + json.length, 0);
-      await request('record.commit', { writes: rows }, characters);
+      const lines = entries.map(entryJson);
+      const characters = [...rows.map(({ json }) => json), ...lines].reduce((sum, json) => sum + json.length, 0);
+      return request('record.commit', { writes: rows, entries: lines }, characters);
     },
 
     async list(kind, { before, limit, ...filters }) {
@@ -55,7 +59,7 @@ export function createEmbeddedStore(database: EmbeddedDatabase): Store {
     },
 
     async append(entry) {
-      const json = toJson(plainEntry(entry), MAX_ENTRY_BYTES, `journal entry ${entry.event} of ${entry.subject}`);
+      const json = entryJson(entry);
       return request('journal.append', { json }, json.length);
     },
 
@@ -67,6 +71,10 @@ export function createEmbeddedStore(database: EmbeddedDatabase): Store {
       closed = true;
     },
   };
+}
+
+function entryJson(entry: JournalEntry): string {
+  return toJson(plainEntry(entry), MAX_ENTRY_BYTES, `journal entry ${entry.event} of ${entry.subject}`);
 }
 
 function toRow({ kind, id, expect, createdAt, index, value }: RecordWrite) {

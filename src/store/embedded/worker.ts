@@ -18,7 +18,17 @@ const READS: ReadonlySet<OperationName> = new Set(['record.get', 'record.list', 
 type Handlers = { [Name in OperationName]: (input: Operations[Name]['input']) => Operations[Name]['output'] };
 
 function batchRunner(connection: Connection, folder: string): (batch: readonly Request[]) => Reply[] {
-  const handlers: Handlers = { ...recordHandlers(connection), ...journalHandlers(connection), ...jobHandlers(connection) };
+  const { write, ...records } = recordHandlers(connection);
+  const journal = journalHandlers(connection);
+  const handlers: Handlers = {
+    ...records,
+    ...journal,
+    ...jobHandlers(connection),
+    'record.commit': ({ writes, entries }) => {
+      write(writes);
+      return entries.map((json) => journal['journal.append']({ json }));
+    },
+  };
   const begin = prepare(connection, 'BEGIN');
   const commit = prepare(connection, 'COMMIT');
   const rollback = prepare(connection, 'ROLLBACK');
