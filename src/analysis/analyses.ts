@@ -8,7 +8,7 @@ import { noMeasurements } from './measuring.ts';
 import { nearestName } from './nearest.ts';
 import type { AnalysisPlan } from './plan.ts';
 import { isFinal, type Analysis, type AnalysisRequest, type Measurements } from './record.ts';
-import { ended } from './run.ts';
+import { endEntry, ended } from './run.ts';
 
 /** What an analysis needs to know of an application. */
 export interface AnalysedApplication {
@@ -161,7 +161,8 @@ export class Analyses {
         this.#context.clock.now(),
       );
       try {
-        await this.#context.store.commit([writeOf(cancelled, record.version, record.createdAt, true)]);
+        const entry = endEntry(cancelled, this.#context.clock.now());
+        await this.#context.store.commit([writeOf(cancelled, record.version, record.createdAt, true)], [entry]);
       } catch (error) {
         if (error instanceof CodedError && error.code === 'conflict') continue;
         throw error;

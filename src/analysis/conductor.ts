@@ -10,10 +10,11 @@ import { withMissedTicks, withTick } from './measuring.ts';
 import { queriesOf, type Side } from './plan.ts';
 import { isFinal, type Analysis, type Measurements } from './record.ts';
 import { anythingMeasured, recoverySentence, recoverySeries } from './recovery.ts';
-import { ended, judged, looked, merged, missedTicks, started, tickTime } from './run.ts';
+import { endEntry, ended, judged, looked, merged, missedTicks, started, superseded, tickTime, waitFor } from './run.ts';
+import { sameCommit } from './revision.ts';
 
 /** Where a process may die around a verdict, in the order of the way. */
-export const CONDUCTOR_POINTS = ['verdict-decided', 'verdict-stored', 'verdict-journaled', 'verdict-acted-on'] as const;
+export const CONDUCTOR_POINTS = ['verdict-decided', 'verdict-stored', 'verdict-acted-on'] as const;
 export type ConductorPoint = (typeof CONDUCTOR_POINTS)[number];
 
 export interface ConductorContext {
@@ -23,6 +24,10 @@ export interface ConductorContext {
   applications: ReadonlyMap<string, AnalysedApplication>;
   sources: ReadonlyMap<string, MetricSource>;
   judgeNamed(name: string): Judge | undefined;
+  /** The revision that runs as the canary; null when none does or it cannot be asked. */
+  canaryOf(application: string, signal: AbortSignal): Promise<string | null>;
+  /** Id of the rollback that a final analysis leads to or checks, known before it is made. */
+  rollbackOf(analysis: Analysis): string | null;
   /** What follows from a final phase (a rollback, the end of a recovery check). Called at least once; idempotent. */
   onEnded(analysis: Analysis): Promise<{ rollback: string | null }>;
   onTick(tick: { decided: boolean; seconds: number }): void;
@@ -58,24 +63,25 @@ export class Conductor {
       return;
     }
     const now = this.#context.clock.now();
-    if (analysis.nextTickAt !== null && Date.parse(analysis.nextTickAt) > now + EARLY_MS)
-      return { again: Date.parse(analysis.nextTickAt) };
+    const wait = waitFor(analysis, now);
+    if (wait > EARLY_MS) return { again: now + wait };
     try {
       const next = await this.#lookOrEnd(analysis, measurementsIn(kept), now, signal);
       if (isFinal(next.analysis.phase)) this.#context.reach('verdict-decided');
-      await this.#context.store.commit([
+      const writes = [
         writeOf(next.analysis, record.version, record.createdAt, true),
         {
-          kind: 'measurements',
+          kind: 'measurements' as const,
           id: job.key,
           expect: kept.version,
           createdAt: kept.createdAt,
           index: kept.index,
           value: next.measurements,
         },
-      ]);
-      this.#context.changes.announce(job.key);
+      ];
       const decided = isFinal(next.analysis.phase);
+      await this.#context.store.commit(writes, decided ? [endEntry(next.analysis, now)] : []);
+      this.#context.changes.announce(job.key);
       this.#context.onTick({ decided, seconds: (this.#context.clock.now() - now) / 1_000 });
       if (!decided) return { again: Date.parse(next.analysis.nextTickAt ?? new Date(now).toISOString()) };
       this.#context.reach('verdict-stored');
@@ -130,21 +136,31 @@ export class Conductor {
     }
     const missed = missedTicks(analysis, now);
     const times = Array.from({ length: missed }, (_, at) => tickTime(analysis, analysis.ticks.done + at + 1));
-    const { measurements, missing } = withTick(
-      { ...withMissedTicks(before, times), cursors: reading.cursors },
-      reading.answers,
-      now,
-    );
+    const { measurements, missing } = withTick({ ...withMissedTicks(before, times), cursors: reading.cursors }, reading.answers, {
+      at: now,
+      warmup: analysis.ticks.warmup,
+    });
     const done = analysis.ticks.done + missed + 1;
+    const other = await this.#supersededBy(analysis, done, signal);
+    if (other !== null)
+      return { analysis: ended(looked(analysis, done, null, reading.warnings), superseded(analysis, other), now), measurements };
     const last = done >= analysis.ticks.planned;
     const warnings = [...reading.warnings, ...missing.map(({ sentence }) => sentence)];
     const judgement = await this.#judge(application, analysis, measurements, last);
     const after = looked(analysis, done, judgement, warnings);
     if (judgement.verdict === null) return { analysis: after, measurements };
-    return {
-      analysis: judged(after, this.#explained(judgement, measurements, missing), judgement.verdict, this.#context.clock.now()),
-      measurements,
-    };
+    const final = judged(after, this.#explained(judgement, measurements, missing), judgement.verdict, this.#context.clock.now());
+    return { analysis: { ...final, rollback: this.#context.rollbackOf(final) }, measurements };
+  }
+
+  /**
+   * Another revision that runs as the canary, once this one should: what is measured then is not this release, so it
+   * must neither fail nor pass for it (design 5.7). The warm-up leaves the controller time to begin.
+   */
+  async #supersededBy(analysis: Analysis, done: number, signal: AbortSignal): Promise<string | null> {
+    if (analysis.kind !== 'release' || done <= analysis.ticks.warmup) return null;
+    const canary = await this.#context.canaryOf(analysis.application, signal);
+    return canary === null || sameCommit(canary, analysis.revision) ? null : canary;
   }
 
   /** An end without any measurement names the cause instead of a statistic. */
@@ -231,25 +247,9 @@ export class Conductor {
     };
   }
 
-  /** Journal, consequences, then the record is closed: in this order, so that a crash in between repeats and never skips. */
+  /** Consequences, then the record is closed: in this order, so that a crash in between repeats and never skips. */
   async #settle(record: StoredRecord): Promise<void> {
     const analysis = analysisIn(record);
-    await this.#context.store.append({
-      at: this.#context.clock.now(),
-      event: 'analysis.ended',
-      application: analysis.application,
-      subject: analysis.id,
-      code: analysis.code,
-      sentence: analysis.sentence,
-      details: {
-        kind: analysis.kind,
-        phase: analysis.phase,
-        verdict: analysis.verdict,
-        revision: analysis.revision,
-        ticks: analysis.ticks.done,
-      },
-    });
-    this.#context.reach('verdict-journaled');
     const { rollback } = await this.#context.onEnded(analysis);
     this.#context.reach('verdict-acted-on');
     await this.#context.store.commit([writeOf({ ...analysis, rollback }, record.version, record.createdAt, false)]);

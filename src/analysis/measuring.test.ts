@@ -18,7 +18,7 @@ const plan = planOf('t', template);
 const count = (value: number): SourceAnswer => ({ kind: 'count', value });
 const buckets = (bounds: number[], counts: number[]): SourceAnswer => ({ kind: 'buckets', bounds, counts });
 const tick = (answers: Record<string, SourceAnswer>) =>
-  withTick(noMeasurements(plan, true), new Map(Object.entries(answers)), 60_000);
+  withTick(noMeasurements(plan, true), new Map(Object.entries(answers)), { at: 60_000, warmup: 0 });
 
 describe('measurements of a tick', () => {
   it('takes an absent series of events as 0 while the total is there', () => {
@@ -60,5 +60,28 @@ describe('measurements of a tick', () => {
     const measurements = withMissedTicks(noMeasurements(plan, true), [60_000, 120_000]);
     expect(measurements.times).toEqual([60_000, 120_000]);
     expect(measurements.series['errors']).toMatchObject({ canary: { total: [null, null] }, baseline: { total: [null, null] } });
+  });
+
+  it('leaves out the first count after a gap over the end of the warm-up, and only that one', () => {
+    const read = new Map<string, SourceAnswer>([
+      ['errors/canary/total', count(100)],
+      ['errors/canary/events', count(50)],
+    ]);
+    const at = (values: ReturnType<typeof noMeasurements>, answers: Map<string, SourceAnswer>) =>
+      withTick(values, answers, { at: 0, warmup: 2 }).measurements;
+    let values = at(at(noMeasurements(plan, true), read), new Map());
+    for (let tick = 0; tick < 3; tick += 1) values = at(values, tick === 0 ? new Map() : read);
+    expect(values.series['errors']).toMatchObject({ canary: { total: [100, null, null, null, 100] } });
+  });
+
+  it('keeps a count that begins right at the end of the warm-up', () => {
+    const read = new Map<string, SourceAnswer>([
+      ['errors/canary/total', count(100)],
+      ['errors/canary/events', count(50)],
+    ]);
+    let values = noMeasurements(plan, true);
+    for (const answers of [read, read, new Map<string, SourceAnswer>(), read])
+      values = withTick(values, answers, { at: 0, warmup: 2 }).measurements;
+    expect(values.series['errors']).toMatchObject({ canary: { total: [100, 100, null, 100] } });
   });
 });

@@ -25,47 +25,62 @@ export function noMeasurements(plan: AnalysisPlan, withBaseline: boolean): Measu
         break;
     }
   }
-  return { series, times: [], cursors: {} };
+  return { series, times: [], cursors: {}, resumed: [] };
 }
 
 /**
  * The measurements with one more tick.
  *
  * @param answers what all sources said; a query without an answer is missing
- * @param at end of the tick's window, milliseconds since the epoch
+ * @param tick.at end of the tick's window, milliseconds since the epoch
+ * @param tick.warmup leading ticks that are not judged; what was counted over their end cannot be taken apart, so the
+ *   first count after a gap that began in the warm-up is missing, too
  * @returns the new measurements and why something is missing, one sentence each
  */
 export function withTick(
   before: Measurements,
   answers: Answers,
-  at: number,
+  tick: { at: number; warmup: number },
 ): { measurements: Measurements; missing: { code: string; sentence: string }[] } {
   const missing: { code: string; sentence: string }[] = [];
+  const resumed = [...before.resumed];
   const series: Measurements['series'] = {};
   for (const [name, known] of Object.entries(before.series)) {
-    const complain = (side: Side, code: string, sentence: string) => {
+    const complain: Complain = (side, code, sentence) => {
       missing.push({ code, sentence: `${name}, ${side}: ${sentence}` });
       return null;
     };
-    series[name] = extended(name, known, answers, complain);
+    const leaveOut = (side: Side, values: readonly unknown[]) => {
+      const key = `${name}/${side}`;
+      if (!spansWarmup(values, tick.warmup) || resumed.includes(key)) return false;
+      resumed.push(key);
+      return true;
+    };
+    series[name] = extended(name, known, answers, { complain, leaveOut });
   }
-  return { measurements: { ...before, series, times: [...before.times, at] }, missing };
+  return { measurements: { ...before, series, resumed, times: [...before.times, tick.at] }, missing };
 }
 
 /** Ticks that were due while nobody looked: nothing is known of them, which is not the same as 0. */
 export function withMissedTicks(before: Measurements, times: readonly number[]): Measurements {
   let after = before;
-  for (const at of times) after = withTick(after, new Map(), at).measurements;
+  for (const at of times) after = withTick(after, new Map(), { at, warmup: 0 }).measurements;
   return after;
 }
 
 type Complain = (side: Side, code: string, sentence: string) => null;
+interface Rules {
+  complain: Complain;
+  /** Whether a count that was read must be left out because it reaches back into the warm-up. */
+  leaveOut: (side: Side, values: readonly unknown[]) => boolean;
+}
 
-function extended(name: string, known: MetricSeries, answers: Answers, complain: Complain): MetricSeries {
+function extended(name: string, known: MetricSeries, answers: Answers, { complain, leaveOut }: Rules): MetricSeries {
   switch (known.type) {
     case 'proportion': {
       const add = (side: Side, to: { events: (number | null)[]; total: (number | null)[] }) => {
-        const pair = proportionOf(name, side, answers, complain);
+        const read = proportionOf(name, side, answers, complain);
+        const pair = read !== null && leaveOut(side, to.total) ? complain(side, ...SPANS_WARMUP) : read;
         return { events: [...to.events, pair?.events ?? null], total: [...to.total, pair?.total ?? null] };
       };
       return {
@@ -81,6 +96,8 @@ function extended(name: string, known: MetricSeries, answers: Answers, complain:
         let counts: number[] | null;
         if (answer.kind !== 'buckets') {
           counts = complain(side, ...reasonOf(answer));
+        } else if (leaveOut(side, to.counts)) {
+          counts = complain(side, ...SPANS_WARMUP);
         } else if (bounds.length === 0 || sameBounds(bounds, answer.bounds)) {
           bounds = answer.bounds;
           counts = answer.counts;
@@ -112,6 +129,18 @@ function extended(name: string, known: MetricSeries, answers: Answers, complain:
       };
     }
   }
+}
+
+const SPANS_WARMUP: [code: string, sentence: string] = [
+  'spans_warmup',
+  'nothing was read at the end of the warm-up, so this count holds some of it',
+];
+
+/** Whether a count that is read now reaches back into the warm-up: every tick since then was missing. */
+function spansWarmup(values: readonly unknown[], warmup: number): boolean {
+  if (values.length < warmup) return false;
+  const last = values.findLastIndex((value) => value !== null);
+  return last + 1 < warmup;
 }
 
 /** The series of the events may be absent while the total is there: that is 0 events. An absent total is missing. */

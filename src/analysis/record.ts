@@ -63,6 +63,8 @@ export const Measurements = Type.Object({
   /** End of the window of each tick, milliseconds since the epoch. */
   times: Type.Array(Type.Number()),
   cursors: Type.Record(Type.String(), Type.Unknown()),
+  /** `metric/side` whose first count after a gap over the end of the warm-up was left out; the next ones count. */
+  resumed: Type.Array(Type.String()),
 });
 export type Measurements = Static<typeof Measurements>;
 

@@ -5,7 +5,7 @@ import type { Measurements } from './record.ts';
 import { anythingMeasured, recoverySentence, recoverySeries } from './recovery.ts';
 
 const TICKS = 5;
-const kept = (series: Record<string, MetricSeries>): Measurements => ({ series, times: [], cursors: {} });
+const kept = (series: Record<string, MetricSeries>): Measurements => ({ series, times: [], cursors: {}, resumed: [] });
 const repeat = <T>(value: T, times = TICKS) => Array.from({ length: times }, () => value);
 
 const before = kept({

@@ -15,15 +15,7 @@ export async function revisionOf(
   from: { application: string; repository: Repository | undefined; delivery: Delivery | undefined },
   signal: AbortSignal,
 ): Promise<string> {
-  if (named !== null && FULL_ID.test(named)) return named;
-  if (named !== null) {
-    if (from.repository === undefined) throw unknown(from.application, `"${named}" is an abbreviation; name the full commit id`);
-    try {
-      return (await from.repository.commit(named, signal)).sha;
-    } catch (error) {
-      throw unknown(from.application, `commit "${named}" cannot be looked up; name the full commit id`, error);
-    }
-  }
+  if (named !== null) return fullId(named, from, signal);
   if (from.delivery?.can.observe !== true) {
     throw unknown(from.application, 'its delivery cannot say what is being released; name the revision in the request');
   }
@@ -39,7 +31,29 @@ export async function revisionOf(
   }
   if (observed === null)
     throw unknown(from.application, 'its delivery releases nothing at the moment; name the revision in the request');
-  return observed;
+  return fullId(observed, from, signal);
+}
+
+async function fullId(
+  named: string,
+  from: { application: string; repository: Repository | undefined },
+  signal: AbortSignal,
+): Promise<string> {
+  if (FULL_ID.test(named)) return named;
+  if (from.repository === undefined) throw unknown(from.application, `"${named}" is an abbreviation; name the full commit id`);
+  try {
+    return (await from.repository.commit(named, signal)).sha;
+  } catch (error) {
+    throw unknown(from.application, `commit "${named}" cannot be looked up; name the full commit id`, error);
+  }
+}
+
+const SHORTEST = 7;
+
+/** Whether two ids, of which either may be abbreviated, mean the same commit. */
+export function sameCommit(one: string, other: string): boolean {
+  const length = Math.min(one.length, other.length);
+  return length >= SHORTEST && one.slice(0, length) === other.slice(0, length);
 }
 
 function unknown(application: string, why: string, cause?: unknown): CodedError {

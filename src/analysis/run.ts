@@ -1,4 +1,5 @@
 import type { Judgement, Verdict } from '../judges/judge.ts';
+import type { JournalEntry } from '../store/port.ts';
 import type { Analysis, Phase } from './record.ts';
 
 /**
@@ -34,15 +35,18 @@ export function missedTicks(analysis: Analysis, now: number): number {
   return Math.max(0, Math.min(due, analysis.ticks.planned) - analysis.ticks.done - 1);
 }
 
-export function looked(analysis: Analysis, done: number, judgement: Judgement, warnings: readonly string[]): Analysis {
+/** @param judgement null: the tick was not judged */
+export function looked(analysis: Analysis, done: number, judgement: Judgement | null, warnings: readonly string[]): Analysis {
   const warming = done <= analysis.ticks.warmup;
   return {
     ...analysis,
     ticks: { ...analysis.ticks, done },
     code: warming ? 'warming_up' : 'measuring',
-    sentence: warming ? `warming up: tick ${done} of ${analysis.ticks.warmup} is measured, not judged` : judgement.sentence,
+    sentence: warming
+      ? `warming up: tick ${done} of ${analysis.ticks.warmup} is measured, not judged`
+      : (judgement?.sentence ?? analysis.sentence),
     nextTickAt: iso(tickTime(analysis, done + 1)),
-    judgement,
+    judgement: judgement ?? analysis.judgement,
     warnings: merged(analysis.warnings, warnings),
   };
 }
@@ -76,4 +80,23 @@ const MAX_WARNINGS = 50;
 /** Each warning once, the first ones kept. */
 export function merged(known: readonly string[], more: readonly string[]): string[] {
   return [...new Set([...known, ...more])].slice(0, MAX_WARNINGS);
+}
+
+/** Milliseconds until the next tick. A clock that was set back must not make an analysis stand still. */
+export function waitFor(analysis: Analysis, now: number): number {
+  if (analysis.nextTickAt === null) return 0;
+  const wait = Date.parse(analysis.nextTickAt) - now;
+  return wait > analysis.ticks.everyMs ? 0 : wait;
+}
+
+export function superseded(analysis: Analysis, other: string): Parameters<typeof ended>[1] {
+  const sentence = `the cluster runs ${other.slice(0, 10)} as the canary, not ${analysis.revision.slice(0, 10)}: what is measured is not this release`;
+  return { phase: 'Inconclusive', verdict: 'inconclusive', code: 'superseded', sentence };
+}
+
+/** What the journal keeps of an end; stored together with it. */
+export function endEntry(analysis: Analysis, at: number): JournalEntry {
+  const { application, id, code, sentence, kind, phase, verdict, revision, ticks } = analysis;
+  const details = { kind, phase, verdict, revision, ticks: ticks.done };
+  return { at, event: 'analysis.ended', application, subject: id, code, sentence, details };
 }

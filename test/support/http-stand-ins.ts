@@ -61,6 +61,7 @@ export class AnalysesInMemory {
       series: { errors: { type: 'gauge', canary: [1, null], baseline: null } },
       times: [1, 2],
       cursors: { pages: { raw: 1 } },
+      resumed: [],
     };
   }
 
