@@ -87,6 +87,10 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   metrics.watchQueue(() => queue.counts());
   const repositories = repositoriesOf(config, { folder, secret, log, clock });
 
+  const complain = (what: string) => (error: unknown) => {
+    metrics.error(codeOf(error));
+    log.warn({ code: codeOf(error), reason: sentenceOf(error) }, what);
+  };
   const changes = new Changes();
   const applications = analysedApplications(config);
   const policyByName = policies(config);
@@ -114,6 +118,18 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     sources,
     judgeNamed,
     reach,
+    canaryOf: async (application, signal) => {
+      const delivery = deliveries.get(application);
+      if (delivery?.can.observe !== true) return null;
+      try {
+        return (await delivery.observe(signal)).canary;
+      } catch (error) {
+        signal.throwIfAborted();
+        complain('a delivery could not be asked what it runs')(error);
+        return null;
+      }
+    },
+    rollbackOf: (analysis) => (analysis.kind === 'release' ? rollbacks.idFor(analysis) : analysis.rollback),
     onEnded: async (analysis) => {
       if (analysis.kind === 'release') return { rollback: await rollbacks.decide(analysis) };
       if (analysis.rollback !== null) await rollbacks.wake(analysis.rollback);
@@ -165,10 +181,6 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   };
   const server = createServer(dependencies);
 
-  const complain = (what: string) => (error: unknown) => {
-    metrics.error(codeOf(error));
-    log.warn({ code: codeOf(error), reason: sentenceOf(error) }, what);
-  };
   const stops: (() => Promise<void>)[] = [];
   const noted =
     <A extends unknown[], R>(run: (...args: A) => Promise<R>) =>

@@ -79,6 +79,7 @@ const rollback: Rollback = {
     diff: '-  image: shop:2\n+  image: shop:1\n',
   },
   aborted: 'aborted',
+  pushStarted: null,
   told: true,
   revertCommit: 'c01d5a7f9e2b3c4d5e6f708192a3b4c5d6e7f809',
   revertRef: 'refs/heads/main',

@@ -13,16 +13,15 @@ export const EXECUTOR_POINTS = [
   'plan-start',
   'plan-fetched',
   'plan-computed',
-  'plan-journaled',
   'plan-stored',
   'abort-start',
   'abort-done',
   'abort-stored',
   'push-fetched',
   'push-committed',
+  'push-marked',
   'push-start',
   'push-done',
-  'push-journaled',
   'push-stored',
   'deliver-told',
   'deliver-synced',
@@ -54,8 +53,16 @@ export interface Step {
   again?: number;
 }
 
+/** The repository and branch that were decided on: a configuration that names others now changes nothing of that. */
 export function repositoryOf(context: ExecutorContext, rollback: Rollback): Repository {
-  return configured(context.repositories.get(rollback.repository), 'repository', rollback.repository);
+  const { branch, repository } = policyOf(context, rollback);
+  const found = configured(context.repositories.get(rollback.repository), 'repository', rollback.repository);
+  if (branch === rollback.branch && repository === rollback.repository) return found;
+  const where = `repository "${rollback.repository}", branch "${rollback.branch}"`;
+  throw new CodedError(
+    'configuration_changed',
+    `it was decided for ${where}, which the application no longer has; put it back or refuse the rollback`,
+  );
 }
 
 export function deliveryOf(context: ExecutorContext, rollback: Rollback): Delivery {

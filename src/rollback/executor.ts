@@ -1,20 +1,17 @@
 import { CodedError, codeOf, sentenceOf } from '../errors.ts';
 import type { Job } from '../queue/port.ts';
 import type { StoredRecord } from '../store/port.ts';
-import type { ExecutorContext, Step } from './context.ts';
+import { policyOf, type ExecutorContext, type Step } from './context.ts';
 import { check, tell, watch } from './following.ts';
 import { plan } from './planning.ts';
+import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
-import { rollbackIn, rollbackWrite } from './stored.ts';
-import { moved, troubled } from './transitions.ts';
+import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, retryDelay, troubled } from './transitions.ts';
 import { abort, write } from './writing.ts';
 
-const RETRY_FIRST_MS = 250;
-const RETRY_CAP_MS = 5_000;
-/** A remote that says no (a hook, a protected branch) is asked more rarely than one that is merely away. */
-const REFUSED_CAP_MS = 30_000;
 /** Problems that no retry mends: the rollback ends as refused, with the reason. */
-const FINAL_PROBLEMS: ReadonlySet<string> = new Set(['commit_unknown', 'commit_is_root']);
+const FINAL_PROBLEMS: ReadonlySet<string> = new Set(['commit_unknown', 'commit_is_root', 'commit_not_on_branch']);
 
 /**
  * Walks a rollback through its steps. Every step reads the state of the world, acts idempotently, and is stored before
@@ -31,11 +28,17 @@ export class Executor {
   /** One run of the job of the rollback `job.key`. */
   async run(job: Job, signal: AbortSignal): Promise<void | { again: number }> {
     for (;;) {
-      const record = await this.#context.store.get('rollback', job.key);
-      if (record === undefined) return;
-      const rollback = rollbackIn(record);
+      const found = await this.#context.store.get('rollback', job.key);
+      if (found === undefined) return;
+      const rollback = rollbackIn(found);
       if (!isOpen(rollback)) return;
-      const step = await this.#stepOrTrouble(rollback, signal);
+      let record = found;
+      const begin = async () => {
+        const marked = await this.#marked(record);
+        record = marked ?? record;
+        return marked !== null;
+      };
+      const step = await this.#stepOrTrouble(rollback, begin, signal);
       if (step.next !== rollback && !(await this.#stored(record, rollback, step.next))) {
         if (step.next.revertCommit !== null && rollback.revertCommit === null) await this.#storeWritten(job.key, step.next);
         continue;
@@ -44,30 +47,67 @@ export class Executor {
     }
   }
 
-  async #stepOrTrouble(rollback: Rollback, signal: AbortSignal): Promise<Step> {
+  /** The record with the mark that a push begins, or null when somebody changed it meanwhile. */
+  async #marked(record: StoredRecord): Promise<StoredRecord | null> {
+    const rollback = rollbackIn(record);
+    if (rollback.pushStarted !== null) return record;
+    const value = { ...rollback, pushStarted: new Date(this.#context.clock.now()).toISOString() };
     try {
-      return await this.#step(rollback, signal);
+      await this.#context.store.commit([rollbackWrite(value, record.version, record.createdAt)]);
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'conflict') return null;
+      throw error;
+    }
+    this.#context.reach('push-marked');
+    return { ...record, version: record.version + 1, value };
+  }
+
+  async #stepOrTrouble(rollback: Rollback, begin: () => Promise<boolean>, signal: AbortSignal): Promise<Step> {
+    try {
+      return await this.#step(rollback, begin, signal);
     } catch (error) {
       if (signal.aborted) throw error;
       const now = this.#context.clock.now();
       const code = codeOf(error);
       if (FINAL_PROBLEMS.has(code))
         return { next: moved(rollback, { state: 'refused', code, sentence: sentenceOf(error) }, now) };
-      const attempts = rollback.problem?.code === code ? rollback.problem.attempts : 0;
-      const cap = error instanceof CodedError && error.retryable ? RETRY_CAP_MS : REFUSED_CAP_MS;
-      const nextAt = now + Math.min(cap, RETRY_FIRST_MS * 2 ** Math.min(attempts, 10));
-      return { next: troubled(rollback, { code, sentence: sentenceOf(error), nextAt }, now), again: nextAt };
+      if (code === 'configuration_changed' && rollback.revertCommit !== null) {
+        return {
+          next: moved(
+            rollback,
+            { state: 'failed', code, sentence: `${sentenceOf(error)}; the revert is pushed, what followed was not watched` },
+            now,
+          ),
+        };
+      }
+      const attempts = rollback.problem?.attempts ?? 0;
+      const cap = capFor(error);
+      const nextAt = now + retryDelay(attempts, cap);
+      return {
+        next: troubled(rollback, { code, sentence: sentenceOf(error), nextAt }, now),
+        again: nextAt,
+      };
     }
   }
 
-  async #step(rollback: Rollback, signal: AbortSignal): Promise<Step> {
+  async #step(rollback: Rollback, begin: () => Promise<boolean>, signal: AbortSignal): Promise<Step> {
+    const mode = weaker(rollback.mode, policyOf(this.#context, rollback).mode);
+    if (mode !== rollback.mode && rollback.revertCommit === null) {
+      const sentence = `the application allows mode ${mode} now; planned anew`;
+      return {
+        next: moved(
+          { ...rollback, mode, plan: null },
+          { state: 'planned', code: 'mode_changed', sentence },
+          this.#context.clock.now(),
+        ),
+      };
+    }
     switch (rollback.state) {
       case 'planned':
         return plan(this.#context, rollback, signal);
       case 'executing':
-        return rollback.mode === 'rollback' && rollback.aborted === 'no'
-          ? abort(this.#context, rollback, signal)
-          : write(this.#context, rollback, signal);
+        if (rollback.mode === 'rollback' && rollback.aborted === 'no') return abort(this.#context, rollback, signal);
+        return write(this.#context, rollback, begin, signal);
       case 'pushed':
         return rollback.told ? watch(this.#context, rollback, signal) : tell(this.#context, rollback, signal);
       case 'synced':
@@ -77,32 +117,22 @@ export class Executor {
     }
   }
 
-  /** Journal first, then the record; false when somebody else changed it meanwhile. */
+  /** Record and journal at once; false when somebody else changed the record meanwhile. */
   async #stored(record: StoredRecord, before: Rollback, next: Rollback): Promise<boolean> {
-    const { store } = this.#context;
+    const { clock, store, reach } = this.#context;
     const changed = next.state !== before.state || next.code !== before.code;
-    if (changed) {
-      await store.append({
-        at: this.#context.clock.now(),
-        event: `rollback.${next.state}`,
-        application: next.application,
-        subject: next.id,
-        code: next.code,
-        sentence: next.sentence,
-        details: { badCommit: next.badCommit, revertCommit: next.revertCommit, mode: next.mode, aborted: next.aborted },
-      });
-    }
-    if (before.state === 'planned') this.#context.reach('plan-journaled');
-    if (next.state === 'pushed' && changed) this.#context.reach('push-journaled');
     try {
-      await store.commit([rollbackWrite(next, record.version, record.createdAt)]);
+      await store.commit(
+        [rollbackWrite(next, record.version, record.createdAt)],
+        changed ? [entryOf(next, `rollback.${next.state}`, clock.now())] : [],
+      );
     } catch (error) {
       if (error instanceof CodedError && error.code === 'conflict') return false;
       throw error;
     }
-    if (before.state === 'planned') this.#context.reach('plan-stored');
-    if (next.aborted !== before.aborted) this.#context.reach('abort-stored');
-    if (next.state === 'pushed' && changed) this.#context.reach('push-stored');
+    if (before.state === 'planned') reach('plan-stored');
+    if (next.aborted !== before.aborted) reach('abort-stored');
+    if (next.state === 'pushed' && changed) reach('push-stored');
     this.#context.changes.announce(next.id);
     if (changed) this.#context.onMoved(next);
     return true;
@@ -120,4 +150,9 @@ export class Executor {
       if (await this.#stored(record, latest, next)) return;
     }
   }
+}
+
+function capFor(error: unknown): number {
+  if (codeOf(error).startsWith('delivery_')) return CONTROLLER_RETRY_CAP_MS;
+  return error instanceof CodedError && error.retryable ? RETRY_CAP_MS : REFUSED_CAP_MS;
 }

@@ -1,10 +1,12 @@
-import type { Repository } from '../git/port.ts';
-import { deliveryOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import type { Analysis } from '../analysis/record.ts';
+import { sameCommit } from '../analysis/revision.ts';
+import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import type { Rollback } from './record.ts';
-import { moved, noted, short, troubled } from './transitions.ts';
+import { graceIsOver } from './situation.ts';
+import { moved, noted, short, sinceStep, troubled } from './transitions.ts';
 
-const TELL_TRIES = 4;
 const WATCH_MS = 500;
+const WATCH_CAP_MS = 10_000;
 /** Without a way to observe the operator, its usual poll interval (3 minutes at Argo CD) is waited for. */
 const UNOBSERVED_MS = 180_000;
 const NOT_SYNCED_AFTER_MS = 300_000;
@@ -15,8 +17,11 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
   const delivery = deliveryOf(context, rollback);
   const commit = rollback.revertCommit ?? '';
   const now = context.clock.now();
-  if (rollback.problem !== null && rollback.problem.attempts >= TELL_TRIES) {
-    const sentence = `the delivery could not be told (${rollback.problem.sentence}); its own poll will find the commit`;
+  if (policyOf(context, rollback).mode === 'shadow') {
+    return { next: noted({ ...rollback, told: true }, 'not_told', 'the mode is shadow now, so the delivery is not told', now) };
+  }
+  if (graceIsOver(rollback, now)) {
+    const sentence = `the delivery could not be told (${rollback.problem?.sentence ?? ''}); its own poll will find the commit`;
     return { next: noted({ ...rollback, told: true, problem: null }, 'tell_given_up', sentence, now) };
   }
   if (delivery.can.annotate) {
@@ -40,18 +45,18 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
 export async function watch(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
   const now = context.clock.now();
   const delivery = deliveryOf(context, rollback);
-  const since = now - Date.parse(rollback.history.findLast(({ step }) => step === 'pushed')?.at ?? rollback.updatedAt);
+  const since = sinceStep(rollback, ['pushed'], now);
   if (!delivery.can.observe) {
     if (since < UNOBSERVED_MS) return { next: rollback, again: now + UNOBSERVED_MS - since };
     const sentence = `delivery ${delivery.type} cannot be observed; taken as deployed after ${UNOBSERVED_MS / 60_000} minutes`;
     return { next: moved(rollback, { state: 'synced', code: 'not_observed', sentence }, now) };
   }
   const state = await delivery.observe(signal);
-  const repository = repositoryOf(context, rollback);
+  const { revertCommit } = rollback;
+  const { synced, canary } = state;
+  const gone = canary === null || !sameCommit(canary, rollback.badCommit);
   const applied =
-    state.synced !== null &&
-    state.canary !== rollback.badCommit &&
-    (state.synced === rollback.revertCommit || (await contains(repository, rollback.revertCommit ?? '', state.synced, signal)));
+    gone && synced !== null && revertCommit !== null && (await holds(context, rollback, synced, revertCommit, signal));
   if (applied) {
     context.reach('deliver-synced');
     return {
@@ -62,15 +67,25 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
       ),
     };
   }
-  if (since < NOT_SYNCED_AFTER_MS) return { next: rollback, again: now + WATCH_MS };
+  if (since < NOT_SYNCED_AFTER_MS) {
+    // Often at first, when it takes a second, and more rarely the longer it takes: a forge counts our requests.
+    const again = now + Math.min(WATCH_CAP_MS, Math.max(WATCH_MS, since / 5));
+    return { next: rollback.problem === null ? rollback : { ...rollback, problem: null }, again };
+  }
   const nextAt = now + NOT_SYNCED_RETRY_MS;
   const sentence = `the revert is on the branch and the operator still runs ${short(state.synced ?? 'an unknown commit')}; look at its sync status`;
   return { next: troubled(rollback, { code: 'not_synced', sentence, nextAt }, now), again: nextAt };
 }
 
-async function contains(repository: Repository, commit: string, head: string, signal: AbortSignal): Promise<boolean> {
-  await repository.refresh(signal);
-  return repository.isAncestor(commit, head, signal);
+/** Whether what the operator has applied contains the revert; a commit that the mirror does not know is fetched. */
+async function holds(
+  context: ExecutorContext,
+  rollback: Rollback,
+  synced: string,
+  revertCommit: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  return sameCommit(synced, revertCommit) || repositoryOf(context, rollback).isAncestor(revertCommit, synced, signal);
 }
 
 export async function check(context: ExecutorContext, rollback: Rollback): Promise<Step> {
@@ -82,22 +97,30 @@ export async function check(context: ExecutorContext, rollback: Rollback): Promi
       next: noted({ ...rollback, recovery: recovery.id }, 'recovery_started', 'measuring whether the metrics came back', now),
     };
   if (recovery.endedAt === null) return { next: rollback, again: now + RECOVERY_SAFETY_MS };
-  if (recovery.code === 'metrics_unavailable' || recovery.verdict === 'error' || recovery.verdict === null) {
-    const sentence = `whether it helped is not known (${recovery.sentence}); look at the metrics`;
-    return { next: moved(rollback, { state: 'not_recovered', code: 'recovery_unmeasured', sentence }, now) };
+  const { verdict, sentence } = recovery;
+  if (verdict === 'fail') {
+    return {
+      next: moved(
+        rollback,
+        { state: 'not_recovered', code: 'still_bad', sentence: `the metrics did not come back: ${sentence}` },
+        now,
+      ),
+    };
   }
-  return {
-    next:
-      recovery.verdict === 'fail'
-        ? moved(
-            rollback,
-            { state: 'not_recovered', code: 'still_bad', sentence: `the metrics did not come back: ${recovery.sentence}` },
-            now,
-          )
-        : moved(
-            rollback,
-            { state: 'recovered', code: 'recovered', sentence: `the metrics came back: ${recovery.sentence}` },
-            now,
-          ),
-  };
+  if (verdict === 'pass' || hasNothingAgainst(recovery)) {
+    return {
+      next: moved(rollback, { state: 'recovered', code: 'recovered', sentence: `the metrics came back: ${sentence}` }, now),
+    };
+  }
+  const unknown = `whether it helped could not be measured (${recovery.code}: ${sentence}); look at the metrics`;
+  return { next: moved(rollback, { state: 'not_recovered', code: 'recovery_unmeasured', sentence: unknown }, now) };
+}
+
+/** A short check with little traffic cannot prove that all is well; it counts when every metric was seen and speaks for it. */
+function hasNothingAgainst({ code, judgement }: Analysis): boolean {
+  return (
+    code === 'not_enough_data' &&
+    judgement !== null &&
+    judgement.metrics.every(({ eValue, traffic }) => traffic.ticks > 0 && eValue.value !== null && eValue.value < 1)
+  );
 }

@@ -23,6 +23,7 @@ const facts: GuardFacts = {
   badCommit: { subject: 'shop 1.2.0', message: 'shop 1.2.0\n' },
   changed: ['apps/shop/rollout.yaml'],
   pushedToday: 0,
+  sameContent: 0,
   unhelpful: null,
 };
 
@@ -41,6 +42,11 @@ describe('guards', () => {
 
   it('hold after a rollback that did not help', () => {
     expect(heldBy({ ...facts, unhelpful: 'rb-1' })?.code).toBe('last_rollback_did_not_help');
+  });
+
+  it('hold a loop after one repeat', () => {
+    expect(heldBy({ ...facts, sameContent: 1 })).toBeNull();
+    expect(heldBy({ ...facts, sameContent: 2 })?.code).toBe('loop');
   });
 
   it('hold at the limit of the day, and a limit of 0 always holds', () => {

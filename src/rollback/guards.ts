@@ -9,8 +9,13 @@ export interface GuardFacts {
   badCommit: { subject: string; message: string };
   /** Paths that the revert changes. */
   changed: readonly string[];
-  /** Other rollbacks of the application that were pushed within the last 24 hours. */
+  /**
+   * Other rollbacks of the application that were pushed within the last 24 hours, and those under way that were decided
+   * before this one: several that fail together count each other.
+   */
   pushedToday: number;
+  /** Rollbacks of the application that took the very same content out before. */
+  sameContent: number;
   /** The last rollback of the application that ran to its end, if it did not help. */
   unhelpful: string | null;
 }
@@ -43,6 +48,15 @@ const lastOneDidNotHelp: Guard = ({ unhelpful }) =>
         sentence: `the last rollback (${unhelpful}) did not bring the metrics back, so the cause may lie elsewhere; approve this one to go on`,
       };
 
+/** design 5.5: the same content that keeps coming back is a loop; one repeat is taken out, the next one waits. */
+const loop: Guard = ({ sameContent }) =>
+  sameContent < 2
+    ? null
+    : {
+        code: 'loop',
+        sentence: `the same content was taken out ${sameContent} times before and keeps coming back; find out who brings it, then approve this one`,
+      };
+
 const limitPerDay: Guard = ({ policy, pushedToday }) =>
   pushedToday < policy.maxPerDay
     ? null
@@ -61,7 +75,7 @@ const approvalPaths: Guard = ({ policy, changed }) => {
       };
 };
 
-const GUARDS: readonly Guard[] = [neverRevertARevert, lastOneDidNotHelp, approvalPaths, limitPerDay];
+const GUARDS: readonly Guard[] = [neverRevertARevert, lastOneDidNotHelp, loop, approvalPaths, limitPerDay];
 
 /** The first guard that holds, or null. A person's approval releases them all: it was given for this plan. */
 export function heldBy(facts: GuardFacts): Held | null {

@@ -49,7 +49,7 @@ export function outcomeOf(
       return done('held', 'reaches_outside', `${where}; half of a commit is never reverted: do it by hand`);
     }
     case 'commit':
-      if (own !== undefined) {
+      if (own !== undefined && rollback.approvedBy === null) {
         const sentence = `${short(own)} took it out, and somebody brought it back since; it is not reverted a second time without a person`;
         return done('held', 'came_back', sentence);
       }

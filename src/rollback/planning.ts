@@ -1,18 +1,18 @@
-import type { CommitFacts } from '../git/port.ts';
-import { policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
-import { heldBy, type GuardFacts } from './guards.ts';
+import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { heldBy } from './guards.ts';
 import type { Rollback } from './record.ts';
-import { rollbackIn } from './stored.ts';
+import { factsOf, otherCanary } from './situation.ts';
 import { moved, short } from './transitions.ts';
 import { revertOn } from './writing.ts';
 
-const DAY_MS = 86_400_000;
 const DIFF_LIMIT = 20_000;
+const JOURNAL_LIMIT = 500;
 
 /** Works out what would be written, asks the guards, and in shadow ends there. */
-export async function plan(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
-  const repository = repositoryOf(context, rollback);
+export async function plan(context: ExecutorContext, known: Rollback, signal: AbortSignal): Promise<Step> {
+  const repository = repositoryOf(context, known);
   context.reach('plan-start');
+  const rollback: Rollback = { ...known, evidence: await evidenceOf(context, known) };
   await repository.refresh(signal);
   context.reach('plan-fetched');
   const bad = await repository.commit(rollback.badCommit, signal);
@@ -23,43 +23,35 @@ export async function plan(context: ExecutorContext, rollback: Rollback, signal:
   }
   const result = await revertOn(context, rollback, bad, signal);
   context.reach('plan-computed');
-  if (result.kind === 'done') return { next: result.next };
+  if (result.kind === 'done') return { next: rollback.mode === 'shadow' ? untouched(result.next, now) : result.next };
   const diff = await repository.diff(result.commit, DIFF_LIMIT, signal);
   const planned: Rollback = { ...rollback, plan: { kind: 'revert', head: result.head, changed: result.changed, diff } };
   if (rollback.mode === 'shadow') {
     const sentence = `shadow: would ${describe(rollback)}; nothing was touched, set mode to propose or rollback to let it act`;
     return { next: moved(planned, { state: 'planned', code: 'shadow', sentence }, now) };
   }
-  const held = heldBy(await factsOf(context, planned, bad, result.changed, now));
+  const held =
+    (await otherCanary(context, rollback, 'wait', signal)) ?? heldBy(await factsOf(context, planned, bad, result.changed, now));
   if (held !== null) return { next: moved(planned, { state: 'held', ...held }, now) };
-  return {
-    next: moved(
-      planned,
-      { state: 'executing', code: 'executing', sentence: `all guards passed; will ${describe(rollback)}` },
-      now,
-    ),
-  };
+  const sentence = `all guards passed; will ${describe(rollback)}`;
+  return { next: moved(planned, { state: 'executing', code: 'executing', sentence }, now) };
 }
 
-async function factsOf(
-  context: ExecutorContext,
-  rollback: Rollback,
-  bad: CommitFacts,
-  changed: readonly string[],
-  now: number,
-): Promise<GuardFacts> {
-  const { records } = await context.store.list('rollback', { application: rollback.application, limit: 100 });
-  const others = records.map(rollbackIn).filter((other) => other.id !== rollback.id);
-  const pushedToday = others.filter((other) => other.revertCommit !== null && Date.parse(other.decidedAt) > now - DAY_MS).length;
-  const lastEnded = others.find((other) => other.state === 'recovered' || other.state === 'not_recovered');
-  return {
-    rollback,
-    policy: policyOf(context, rollback),
-    badCommit: bad,
-    changed,
-    pushedToday,
-    unhelpful: lastEnded?.state === 'not_recovered' ? lastEnded.id : null,
-  };
+/** The hash of the journal entry of the decision: it goes into the revert commit. */
+async function evidenceOf(context: ExecutorContext, rollback: Rollback): Promise<string | null> {
+  if (rollback.evidence !== null) return rollback.evidence;
+  const entries = await context.store.journal({ subject: rollback.id, limit: JOURNAL_LIMIT });
+  return entries.findLast(({ event }) => event === 'rollback.decided')?.hash ?? null;
+}
+
+/** In shadow nothing follows even from our own earlier commit: neither is the operator told, nor is anything measured. */
+function untouched(next: Rollback, now: number): Rollback {
+  if (next.state !== 'pushed') return next;
+  return moved(
+    next,
+    { state: 'refused', code: 'already_reverted', sentence: `${next.sentence}; the mode is shadow, so nothing else is done` },
+    now,
+  );
 }
 
 function describe(rollback: Rollback): string {

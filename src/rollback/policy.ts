@@ -7,6 +7,13 @@ export const Mode = Type.Enum(['shadow', 'propose', 'rollback'], {
 });
 export type Mode = Static<typeof Mode>;
 
+const STRENGTH: readonly Mode[] = ['shadow', 'propose', 'rollback'];
+
+/** The mode that allows less; what an application allows now bounds what was decided before. */
+export function weaker(one: Mode, other: Mode): Mode {
+  return STRENGTH.indexOf(one) <= STRENGTH.indexOf(other) ? one : other;
+}
+
 export const Guards = Type.Object(
   {
     maxPerDay: Type.Optional(

@@ -57,6 +57,9 @@ export const Rollback = Type.Object(
       { description: 'What will be, or was, written.' },
     ),
     aborted: Type.Enum(['no', 'aborted', 'already', 'not_running', 'unsupported']),
+    pushStarted: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+      description: 'A push was begun and its outcome is not known yet; until it is, nothing else may be decided.',
+    }),
     told: Type.Boolean({ description: 'The delivery was annotated and asked to sync.' }),
     revertCommit: optionalText('Commit that took the bad content out.'),
     revertRef: optionalText('Where it was pushed.'),

@@ -4,15 +4,15 @@ import { ApplicationName, Revision, type Analysis } from '../analysis/record.ts'
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
-import type { Repository } from '../git/port.ts';
+import type { CommitFacts, Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
-import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
-import { modeFor } from './guards.ts';
+import type { ChainedEntry, JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import { rollbackId } from './identity.ts';
+import { causeOf, opened, reopened, type Cause } from './opening.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
-import { rollbackIn, rollbackWrite } from './stored.ts';
+import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import { moved } from './transitions.ts';
 
 /** A person asks for a rollback; the same guards hold as for an automatic one, but for the verdict. */
@@ -36,19 +36,10 @@ export interface RollbacksContext {
   onMoved(rollback: Rollback): void;
 }
 
-/** What a new rollback is about, and why. */
-interface Cause {
-  badCommit: string;
-  trigger: Rollback['trigger'];
-  analysis: string | null;
-  requestedBy: string;
-  confounded: boolean;
-  sentence: string;
-  details: Record<string, unknown>;
-}
-
 const JOURNAL_LIMIT = 500;
 const REQUEST_TIMEOUT_MS = 20_000;
+/** What no approval can change: Git itself cannot do it, or half of a commit would be reverted. */
+const NOT_APPROVABLE: ReadonlySet<string> = new Set(['conflict', 'reaches_outside']);
 
 /** The use cases around rollbacks: decide, ask, look, approve, refuse. What is done then is in `executor.ts`. */
 export class Rollbacks {
@@ -64,17 +55,18 @@ export class Rollbacks {
    * @returns the id of the rollback, or null
    */
   async decide(analysis: Analysis): Promise<string | null> {
-    if (analysis.kind !== 'release' || analysis.phase !== 'Failed' || analysis.verdict !== 'fail') return null;
-    const { rollback } = await this.#once(this.#policy(analysis.application), {
-      badCommit: analysis.revision,
-      trigger: 'analysis',
-      analysis: analysis.id,
-      requestedBy: 'analysis',
-      confounded: analysis.judgement?.confounded ?? true,
-      sentence: analysis.sentence,
-      details: { verdict: analysis.verdict, decidedBy: analysis.judgement?.decidedBy ?? null, metrics: figures(analysis) },
-    });
+    const cause = causeOf(analysis);
+    const policy = this.#context.policies.get(analysis.application);
+    // Without its configuration the application is no longer ours to roll back.
+    if (cause === null || policy === undefined) return null;
+    const { rollback } = await this.#once(policy, cause);
     return rollback.id;
+  }
+
+  /** The id that `decide` will give, known before it is called; null where it will do nothing. */
+  idFor(analysis: Analysis): string | null {
+    const policy = this.#context.policies.get(analysis.application);
+    return causeOf(analysis) === null || policy === undefined ? null : rollbackId({ ...policy, badCommit: analysis.revision });
   }
 
   /**
@@ -86,9 +78,7 @@ export class Rollbacks {
     const repository = this.#context.repositories.get(policy.repository);
     if (repository === undefined)
       throw new CodedError('configuration_changed', `the configuration has no repository "${policy.repository}"`);
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    await repository.refresh(signal);
-    const commit = await repository.commit(request.revision, signal);
+    const commit = await this.#lookedUp(repository, request.revision);
     if (!commit.onBranch) {
       throw new CodedError(
         'commit_not_on_branch',
@@ -133,7 +123,10 @@ export class Rollbacks {
     return { items: page.records.map(rollbackIn), next: page.next };
   }
 
-  /** Releases a held rollback; it is planned anew on the present head. @throws CodedError `rollback_unknown`, `rollback_not_held` */
+  /**
+   * Releases a held rollback; it is planned anew on the present head.
+   * @throws CodedError `rollback_unknown`, `rollback_not_held`, `approval_useless`
+   */
   async approve(id: string, by: { name: string }): Promise<Rollback> {
     return this.#changed(id, 'rollback.approved', (rollback) => {
       if (rollback.state !== 'held') {
@@ -141,6 +134,10 @@ export class Rollbacks {
           'rollback_not_held',
           `the rollback is ${rollback.state} (${rollback.code}), there is nothing to approve`,
         );
+      }
+      if (NOT_APPROVABLE.has(rollback.code)) {
+        const sentence = `an approval cannot help here: ${rollback.sentence}; refuse this rollback when it is done`;
+        throw new CodedError('approval_useless', sentence);
       }
       return moved(
         { ...rollback, approvedBy: by.name },
@@ -150,9 +147,17 @@ export class Rollbacks {
     });
   }
 
-  /** A person's no is a no. @throws CodedError `rollback_unknown`, `rollback_final` (pushed or ended already) */
+  /**
+   * A person's no is a no.
+   * @throws CodedError `rollback_unknown`, `rollback_final` (pushed or ended already), `push_unconfirmed`
+   */
   async refuse(id: string, by: { name: string; reason: string }): Promise<Rollback> {
     return this.#changed(id, 'rollback.refused', (rollback) => {
+      if (rollback.pushStarted !== null) {
+        const sentence =
+          'its push was begun and the branch was not read since, so it may be on the remote; look again in a moment';
+        throw new CodedError('push_unconfirmed', sentence);
+      }
       if (rollback.revertCommit !== null || !['planned', 'held', 'executing'].includes(rollback.state)) {
         throw new CodedError('rollback_final', `the rollback is ${rollback.state} already; to undo it, revert its commit in Git`);
       }
@@ -175,65 +180,51 @@ export class Rollbacks {
     await this.#context.queue.enqueue({ kind: 'rollback', key: id });
   }
 
-  async #once(policy: Policy, cause: Cause): Promise<{ rollback: Rollback; created: boolean }> {
-    const about = {
-      repository: policy.repository,
-      branch: policy.branch,
-      application: policy.application,
-      badCommit: cause.badCommit,
-    };
-    const id = rollbackId(about);
-    const known = await this.#context.store.get('rollback', id);
-    if (known !== undefined) {
-      await this.wake(id);
-      return { rollback: rollbackIn(known), created: false };
-    }
-    const now = this.#context.clock.now();
-    const at = new Date(now).toISOString();
-    const entry = await this.#context.store.append({
-      at: now,
-      event: 'rollback.decided',
-      application: policy.application,
-      subject: id,
-      code: cause.trigger,
-      sentence: cause.sentence,
-      details: { ...cause.details, badCommit: cause.badCommit, analysis: cause.analysis, requestedBy: cause.requestedBy },
-    });
-    const rollback: Rollback = {
-      ...about,
-      id,
-      mode: modeFor(policy, cause.confounded),
-      trigger: cause.trigger,
-      analysis: cause.analysis,
-      requestedBy: cause.requestedBy,
-      state: 'planned',
-      code: 'decided',
-      sentence: 'decided and queued',
-      evidence: entry.hash,
-      verdictSentence: cause.sentence,
-      decidedAt: at,
-      plan: null,
-      aborted: 'no',
-      told: false,
-      revertCommit: null,
-      revertRef: null,
-      approvedBy: null,
-      problem: null,
-      recovery: null,
-      createdAt: at,
-      updatedAt: at,
-      history: [{ at, step: 'decided', sentence: cause.sentence }],
-    };
+  async #lookedUp(repository: Repository, revision: string): Promise<CommitFacts> {
+    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
     try {
-      await this.#context.store.commit([rollbackWrite(rollback, 0, now)]);
+      await repository.refresh(signal);
+      return await repository.commit(revision, signal);
     } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-      await this.wake(id);
-      return { rollback: await this.get(id), created: false };
+      if (error instanceof CodedError || !signal.aborted) throw error;
+      const sentence = `repository ${repository.name} did not answer within ${REQUEST_TIMEOUT_MS / 1_000} s; try again when it does`;
+      throw new CodedError('git_timeout', sentence, { retryable: true, cause: error });
     }
-    this.#context.onMoved(rollback);
-    await this.wake(id);
-    return { rollback, created: true };
+  }
+
+  async #once(policy: Policy, cause: Cause): Promise<{ rollback: Rollback; created: boolean }> {
+    const id = rollbackId({ ...policy, badCommit: cause.badCommit });
+    for (;;) {
+      const known = await this.#context.store.get('rollback', id);
+      const now = this.#context.clock.now();
+      const rollback = known === undefined ? opened(id, policy, cause, now) : reopened(rollbackIn(known), policy, cause, now);
+      if (rollback !== null) {
+        const { analysis, requestedBy, details, sentence } = cause;
+        const entry = entryOf({ ...rollback, code: cause.trigger, sentence }, 'rollback.decided', now, {
+          ...details,
+          analysis,
+          requestedBy,
+        });
+        const write = rollbackWrite(rollback, known?.version ?? 0, known?.createdAt ?? now);
+        if (!(await this.#committed(write, entry))) continue;
+        this.#context.onMoved(rollback);
+      }
+      await this.wake(id);
+      const current = rollback ?? (known === undefined ? null : rollbackIn(known));
+      if (current === null) continue;
+      return { rollback: current, created: rollback !== null };
+    }
+  }
+
+  /** False when somebody else changed the record meanwhile: read it again. */
+  async #committed(write: RecordWrite, entry: JournalEntry): Promise<boolean> {
+    try {
+      await this.#context.store.commit([write], [entry]);
+      return true;
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'conflict') return false;
+      throw error;
+    }
   }
 
   async #changed(id: string, event: string, change: (rollback: Rollback) => Rollback): Promise<Rollback> {
@@ -241,21 +232,8 @@ export class Rollbacks {
       const record = await this.#record(id);
       const before = rollbackIn(record);
       const next = change(before);
-      await this.#context.store.append({
-        at: this.#context.clock.now(),
-        event,
-        application: next.application,
-        subject: id,
-        code: next.code,
-        sentence: next.sentence,
-        details: { before: before.state },
-      });
-      try {
-        await this.#context.store.commit([rollbackWrite(next, record.version, record.createdAt)]);
-      } catch (error) {
-        if (error instanceof CodedError && error.code === 'conflict') continue;
-        throw error;
-      }
+      const entry = entryOf(next, event, this.#context.clock.now(), { before: before.state });
+      if (!(await this.#committed(rollbackWrite(next, record.version, record.createdAt), entry))) continue;
       this.#context.changes.announce(id);
       this.#context.onMoved(next);
       await this.wake(id);
@@ -287,16 +265,4 @@ export class Rollbacks {
       throw new CodedError('rollback_unknown', `there is no rollback "${id}"; GET /api/v1/rollbacks lists them`);
     return record;
   }
-}
-
-/** The figures that decided, for the journal: numbers and codes only. */
-function figures(analysis: Analysis): Record<string, unknown>[] {
-  return (analysis.judgement?.metrics ?? []).map(({ name, verdict, code, effect, eValue, traffic }) => ({
-    name,
-    verdict,
-    code,
-    effect,
-    eValue,
-    traffic,
-  }));
 }

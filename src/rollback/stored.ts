@@ -1,4 +1,4 @@
-import type { RecordWrite, StoredRecord } from '../store/port.ts';
+import type { JournalEntry, RecordWrite, StoredRecord } from '../store/port.ts';
 import { isOpen, type Rollback } from './record.ts';
 
 /** Records of rollbacks are written by this room only, so their shape is known. */
@@ -15,4 +15,10 @@ export function rollbackWrite(rollback: Rollback, expect: number, createdAt: num
     index: { application: rollback.application, state: rollback.state, open: isOpen(rollback) },
     value: rollback,
   };
+}
+
+/** What the journal keeps of a change; stored together with it. */
+export function entryOf(rollback: Rollback, event: string, at: number, more: Record<string, unknown> = {}): JournalEntry {
+  const { application, id, code, sentence, badCommit, revertCommit, mode, aborted } = rollback;
+  return { at, event, application, subject: id, code, sentence, details: { badCommit, revertCommit, mode, aborted, ...more } };
 }

@@ -3,10 +3,16 @@ import type { Rollback, RollbackState } from './record.ts';
 /** Pure steps of a rollback's record; every change leaves a line in its history. */
 
 const MAX_HISTORY = 200;
+const RETRY_FIRST_MS = 250;
+export const RETRY_CAP_MS = 5_000;
+/** A controller is waited for a short time only, in which it is asked often. */
+export const CONTROLLER_RETRY_CAP_MS = 2_000;
+/** A remote that says no (a hook, a protected branch) is asked more rarely than one that is merely away. */
+export const REFUSED_CAP_MS = 30_000;
 const iso = (at: number) => new Date(at).toISOString();
 
 export function moved(rollback: Rollback, to: { state: RollbackState; code: string; sentence: string }, at: number): Rollback {
-  return noted({ ...rollback, ...to, problem: null }, to.code, to.sentence, at);
+  return noted({ ...rollback, ...to, problem: null, pushStarted: null }, to.code, to.sentence, at);
 }
 
 export function noted(rollback: Rollback, step: string, sentence: string, at: number): Rollback {
@@ -31,11 +37,23 @@ export function troubled(
       problem: { ...rollback.problem, sentence: problem.sentence, attempts: rollback.problem.attempts + 1, nextAt },
     };
   }
-  const known = { code: problem.code, sentence: problem.sentence, since: iso(at), attempts: 1, nextAt };
+  // Another problem on the same step goes on counting: a peer that fails in changing ways must not look new each time.
+  const attempts = (rollback.problem?.attempts ?? 0) + 1;
+  const known = { code: problem.code, sentence: problem.sentence, since: iso(at), attempts, nextAt };
   return { ...noted(rollback, problem.code, problem.sentence, at), problem: known };
+}
+
+/** Milliseconds since the rollback last came to one of the steps; since it was decided, when it never did. */
+export function sinceStep(rollback: Rollback, steps: readonly string[], now: number): number {
+  return now - Date.parse(rollback.history.findLast(({ step }) => steps.includes(step))?.at ?? rollback.decidedAt);
 }
 
 /** A commit id as people read it. */
 export function short(commit: string): string {
   return commit.slice(0, 10);
+}
+
+/** Milliseconds until the next try: a quarter of a second, doubled with each failed one, up to `cap`. */
+export function retryDelay(attempts: number, cap: number): number {
+  return Math.min(cap, RETRY_FIRST_MS * 2 ** Math.min(attempts, 10));
 }

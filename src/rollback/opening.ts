@@ -1,0 +1,103 @@
+import type { Analysis } from '../analysis/record.ts';
+import { modeFor } from './guards.ts';
+import { weaker, type Mode, type Policy } from './policy.ts';
+import type { Rollback } from './record.ts';
+import { moved } from './transitions.ts';
+
+/** What a new rollback is about, and why. */
+export interface Cause {
+  badCommit: string;
+  trigger: Rollback['trigger'];
+  analysis: string | null;
+  requestedBy: string;
+  confounded: boolean;
+  sentence: string;
+  details: Record<string, unknown>;
+}
+
+/** @returns null for an analysis that leads to nothing: only a failed release does, and missing evidence never fails */
+export function causeOf(analysis: Analysis): Cause | null {
+  if (analysis.kind !== 'release' || analysis.phase !== 'Failed' || analysis.verdict !== 'fail') return null;
+  return {
+    badCommit: analysis.revision,
+    trigger: 'analysis',
+    analysis: analysis.id,
+    requestedBy: 'analysis',
+    confounded: analysis.judgement?.confounded ?? true,
+    sentence: analysis.sentence,
+    details: { verdict: analysis.verdict, decidedBy: analysis.judgement?.decidedBy ?? null, metrics: figures(analysis) },
+  };
+}
+
+/** The figures that decided, for the journal: numbers and codes only. */
+function figures(analysis: Analysis): Record<string, unknown>[] {
+  return (analysis.judgement?.metrics ?? []).map(({ name, verdict, code, effect, eValue, traffic }) => ({
+    name,
+    verdict,
+    code,
+    effect,
+    eValue,
+    traffic,
+  }));
+}
+
+export function opened(id: string, policy: Policy, cause: Cause, now: number): Rollback {
+  const at = new Date(now).toISOString();
+  return {
+    id,
+    application: policy.application,
+    repository: policy.repository,
+    branch: policy.branch,
+    badCommit: cause.badCommit,
+    mode: modeFor(policy, cause.confounded),
+    trigger: cause.trigger,
+    analysis: cause.analysis,
+    requestedBy: cause.requestedBy,
+    state: 'planned',
+    code: 'decided',
+    sentence: 'decided and queued',
+    evidence: null,
+    verdictSentence: cause.sentence,
+    decidedAt: at,
+    plan: null,
+    aborted: 'no',
+    pushStarted: null,
+    told: false,
+    revertCommit: null,
+    revertRef: null,
+    approvedBy: null,
+    problem: null,
+    recovery: null,
+    createdAt: at,
+    updatedAt: at,
+    history: [{ at, step: 'decided', sentence: cause.sentence }],
+  };
+}
+
+/**
+ * A rollback that ended without touching production, decided anew because more is allowed or asked for now: a plan
+ * made in shadow, or a proposal that a person wants carried out. Null: it stays as it is.
+ */
+export function reopened(known: Rollback, policy: Policy, cause: Cause, now: number): Rollback | null {
+  const mode: Mode = modeFor(policy, cause.confounded);
+  const endedInShadow = known.code === 'shadow';
+  const proposal = known.state === 'proposed' && cause.trigger === 'manual';
+  if (!(endedInShadow || proposal) || weaker(mode, known.mode) === mode) return null;
+  const { trigger, analysis, requestedBy, sentence } = cause;
+  const again: Rollback = {
+    ...known,
+    mode,
+    trigger,
+    requestedBy,
+    analysis: analysis ?? known.analysis,
+    verdictSentence: sentence,
+    evidence: null,
+    decidedAt: new Date(now).toISOString(),
+    plan: null,
+    aborted: 'no',
+    revertCommit: null,
+    revertRef: null,
+    approvedBy: null,
+  };
+  return moved(again, { state: 'planned', code: 'decided', sentence: `decided anew in mode ${mode}` }, now);
+}

@@ -1,0 +1,93 @@
+import { sameCommit } from '../analysis/revision.ts';
+import { CodedError } from '../errors.ts';
+import type { CommitFacts } from '../git/port.ts';
+import { deliveryOf, policyOf, type ExecutorContext } from './context.ts';
+import { heldBy, type GuardFacts, type Held } from './guards.ts';
+import { isOpen, type Rollback } from './record.ts';
+import { rollbackIn } from './stored.ts';
+import { short, sinceStep } from './transitions.ts';
+
+/** What the guards need to know of the world, read when it is needed. */
+
+const DAY_MS = 86_400_000;
+const OTHERS_LIMIT = 200;
+/** So long, in all, a controller that does not answer is waited for before Git goes on without it. */
+const CONTROLLER_GRACE_MS = 10_000;
+const FIRST_STEPS: readonly string[] = ['decided', 'approved', 'mode_changed'];
+
+/** Asked again right before the push: what failed together must not pass together. */
+export async function guardAgain(
+  context: ExecutorContext,
+  rollback: Rollback,
+  bad: CommitFacts,
+  changed: readonly string[],
+  signal: AbortSignal,
+): Promise<Held | null> {
+  const other = await otherCanary(context, rollback, 'go on', signal);
+  return other ?? heldBy(await factsOf(context, rollback, bad, changed, context.clock.now()));
+}
+
+/**
+ * design 5.6, 5.7: a verdict about one revision acts on no other. A person who asks for a rollback or approves one has
+ * seen what runs.
+ *
+ * @param silent what to do when the controller cannot be asked: wait for a while, or go on
+ */
+export async function otherCanary(
+  context: ExecutorContext,
+  rollback: Rollback,
+  silent: 'wait' | 'go on',
+  signal: AbortSignal,
+): Promise<Held | null> {
+  const delivery = deliveryOf(context, rollback);
+  if (rollback.trigger === 'manual' || rollback.approvedBy !== null || !delivery.can.observe) return null;
+  let canary: string | null;
+  try {
+    canary = (await delivery.observe(signal)).canary;
+  } catch (error) {
+    signal.throwIfAborted();
+    const waited = sinceStep(rollback, FIRST_STEPS, context.clock.now());
+    if (error instanceof CodedError && (silent === 'go on' || waited > CONTROLLER_GRACE_MS)) return null;
+    throw error;
+  }
+  if (canary === null || sameCommit(canary, rollback.badCommit)) return null;
+  const sentence = `the cluster runs ${short(canary)} as the canary, not ${short(rollback.badCommit)}, which was judged; look at both, then approve or refuse`;
+  return { code: 'another_revision_runs', sentence };
+}
+
+export async function factsOf(
+  context: ExecutorContext,
+  rollback: Rollback,
+  bad: CommitFacts,
+  changed: readonly string[],
+  now: number,
+): Promise<GuardFacts> {
+  const { records } = await context.store.list('rollback', { application: rollback.application, limit: OTHERS_LIMIT });
+  const others = records.map(rollbackIn).filter((other) => other.id !== rollback.id);
+  const counted = others.filter(
+    (other) =>
+      Date.parse(other.decidedAt) > now - DAY_MS &&
+      (other.revertCommit !== null || (isOpen(other) && other.mode !== 'shadow' && isEarlier(other, rollback))),
+  );
+  const lastEnded = others.find((other) => other.state === 'recovered' || other.state === 'not_recovered');
+  const diff = rollback.plan?.diff ?? null;
+  return {
+    rollback,
+    policy: policyOf(context, rollback),
+    badCommit: bad,
+    changed,
+    pushedToday: counted.length,
+    sameContent: others.filter((other) => other.revertCommit !== null && other.plan !== null && other.plan.diff === diff).length,
+    unhelpful: lastEnded?.code === 'still_bad' ? lastEnded.id : null,
+  };
+}
+
+function isEarlier(one: Rollback, other: Rollback): boolean {
+  return one.decidedAt === other.decidedAt ? one.id < other.id : one.decidedAt < other.decidedAt;
+}
+
+/** Whether a controller that keeps failing has had its time: since the decision, or since the revert was pushed. */
+export function graceIsOver(rollback: Rollback, now: number): boolean {
+  const steps = rollback.revertCommit === null ? FIRST_STEPS : ['pushed'];
+  return rollback.problem !== null && sinceStep(rollback, steps, now) > CONTROLLER_GRACE_MS;
+}
