@@ -111,6 +111,9 @@ export class ProportionTrial implements Trial {
         sentence: `at most ${times(upper)} times as many (95 % bound; below ${times(accepted)} passes)`,
       };
     }
-    return { code: null, sentence: blindness ?? '' };
+    if (this.#canary.events > 0) return { code: null, sentence: blindness ?? '' };
+    // Without events a ratio says little; what the rate could still be says which setting or how much traffic is missing.
+    const bound = `the canary's rate could still be ${percent(upperRate)} (95 % bound; surely below passBelow, ${limitPercent(passBelow)}, passes)`;
+    return { code: null, sentence: blindness === undefined ? bound : `${blindness}; ${bound}` };
   }
 }
