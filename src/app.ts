@@ -81,19 +81,20 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   const sources = await sourcesOf(config, { http });
   const deliveries = await deliveriesOf(config, { http, readSecret: (file) => secret(file, 'delivery.tokenFile') });
   const folder = storageFolder(config, loaded);
+  const repositories = repositoriesOf(config, { folder, secret, log, clock });
+  const applications = analysedApplications(config);
+  const policyByName = policies(config);
+  // Opened last: what could refuse the configuration has done so, and nothing stays locked behind.
   const database = await openEmbedded({ folder, clock, log });
   const store = createEmbeddedStore(database);
   const queue = createEmbeddedQueue(database, { clock, log });
   metrics.watchQueue(() => queue.counts());
-  const repositories = repositoriesOf(config, { folder, secret, log, clock });
 
   const complain = (what: string) => (error: unknown) => {
     metrics.error(codeOf(error));
     log.warn({ code: codeOf(error), reason: sentenceOf(error) }, what);
   };
   const changes = new Changes();
-  const applications = analysedApplications(config);
-  const policyByName = policies(config);
   const onMoved = (rollback: Rollback) => tell(rollback, log, metrics, clock);
   const rollbacks = new Rollbacks({ store, queue, clock, changes, policies: policyByName, repositories, onMoved });
   const analyses = new Analyses({
@@ -221,15 +222,31 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       return { address: await server.listen(listenOptions(config.server.listen)) };
     },
     async close() {
-      await server.close();
-      await Promise.all(stops.map((stop) => stop()));
-      await queue.close();
-      await Promise.all([...sources.values(), ...repositories.values()].map((part) => part.close()));
-      await http.close();
-      await store.close();
-      await database.close();
+      const parts: (() => Promise<unknown>)[] = [
+        () => server.close(),
+        () => Promise.all(stops.map((stop) => stop())),
+        () => queue.close(),
+        () => Promise.all([...sources.values(), ...repositories.values()].map((part) => part.close())),
+        () => http.close(),
+        () => store.close(),
+        () => database.close(),
+      ];
+      await closeInOrder(parts);
     },
   };
+}
+
+/** Closes every part even when one of them fails; the first failure is told at the end. */
+async function closeInOrder(parts: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const close of parts) {
+    try {
+      await close();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** A configuration that this version would only half act on is refused: a rollback that does less is worse than none. */
