@@ -7,7 +7,6 @@ export default defineConfig({
   test: {
     include: ['test/real/**/*.test.ts'],
     globalSetup: ['test/build.ts'],
-    passWithNoTests: true,
     testTimeout: 120_000,
     hookTimeout: 600_000,
     pool: 'forks',

@@ -190,7 +190,7 @@ export const Config = Type.Object(
       Type.Record(Name, Template, { ...named, description: 'What is judged and how, by a name that applications refer to.' }),
     ),
   },
-  { ...closed, $id: 'https://davylamp.dev/schema/config.json', title: 'davylamp configuration' },
+  { ...closed, $id: 'urn:davylamp:schema:config', title: 'davylamp configuration' },
 );
 export type Config = Static<typeof Config>;
 

@@ -61,7 +61,7 @@ const MEANINGS: readonly Meaning[] = [
     retryable: true,
     pattern:
       /unable to access|Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|reset|closed|timed out)|Operation timed out|hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Empty reply|Could not read from remote repository|Host key verification failed|certificate|returned error: (5\d\d|429)\b|Network is unreachable|expected flush after/i,
-    sentence: 'The remote did not answer as a Git server should: check the address and the network; this is tried again.',
+    sentence: 'The remote did not answer as a Git server should: check the address and the network.',
   },
   {
     code: 'git_mirror_corrupt',
@@ -140,7 +140,7 @@ export function readPush(push: Failure & { stdout: string }, ref: string): PushR
     const why = summary ?? '';
     if (RACE.test(why) && !NO_RACE.test(push.stderr)) return 'race';
     if (SERVER_TROUBLE.test(why)) {
-      throw new CodedError('git_unreachable', 'The remote could not store the push; this is tried again.', {
+      throw new CodedError('git_unreachable', 'The remote could not store the push; look at its log.', {
         retryable: true,
         details,
       });

@@ -26,7 +26,7 @@ export const ProblemDetails = Type.Object(
     description: 'An error, as RFC 9457 has it.',
     examples: [
       {
-        type: 'https://davylamp.dev/errors#application_unknown',
+        type: 'urn:davylamp:error:application_unknown',
         title: 'Not Found',
         status: 404,
         detail: 'there is no application "shpo" in the configuration; did you mean "shop"?',
@@ -44,7 +44,7 @@ export interface InputError {
   message: string;
 }
 
-const TYPE_BASE = 'https://davylamp.dev/errors#';
+const TYPE_BASE = 'urn:davylamp:error:';
 const RETRY_AFTER_SECONDS = '5';
 
 const TITLES = {

@@ -60,7 +60,7 @@ describe('starting an analysis', () => {
     expect(answer.statusCode).toBe(404);
     expect(answer.headers['content-type']).toBe('application/problem+json; charset=utf-8');
     expect(answer.json()).toMatchObject({
-      type: 'https://davylamp.dev/errors#application_unknown',
+      type: 'urn:davylamp:error:application_unknown',
       title: 'Not Found',
       status: 404,
       code: 'application_unknown',
