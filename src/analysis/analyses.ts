@@ -5,7 +5,7 @@ import { CodedError } from '../errors.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import { noMeasurements } from './measuring.ts';
-import { nearestName } from './nearest.ts';
+import { applicationUnknown } from './nearest.ts';
 import type { AnalysisPlan } from './plan.ts';
 import { isFinal, type Analysis, type AnalysisRequest, type Measurements } from './record.ts';
 import { endEntry, ended } from './run.ts';
@@ -194,12 +194,7 @@ export class Analyses {
   #application(name: string): AnalysedApplication {
     const application = this.#context.applications.get(name);
     if (application !== undefined) return application;
-    const nearest = nearestName(name, this.#context.applications.keys());
-    throw new CodedError(
-      'application_unknown',
-      `there is no application "${name}" in the configuration${nearest === null ? '' : `; did you mean "${nearest}"?`}`,
-      { details: { nearest } },
-    );
+    throw applicationUnknown(name, this.#context.applications.keys());
   }
 
   #fresh(application: AnalysedApplication, revision: string, overrides: Readonly<Record<string, string>>): Analysis {

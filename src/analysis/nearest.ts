@@ -1,3 +1,5 @@
+import { CodedError } from '../errors.ts';
+
 const FARTHEST = 3;
 
 /**
@@ -28,4 +30,13 @@ function distance(one: string, other: string): number {
     row = next;
   }
   return row[other.length] ?? 0;
+}
+
+/** The answer to a name that is not configured; `details.nearest` is the name that was probably meant, or null. */
+export function applicationUnknown(name: string, known: Iterable<string>): CodedError {
+  const nearest = nearestName(name, known);
+  const hint = nearest === null ? '' : `; did you mean "${nearest}"?`;
+  return new CodedError('application_unknown', `there is no application "${name}" in the configuration${hint}`, {
+    details: { nearest },
+  });
 }

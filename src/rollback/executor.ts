@@ -6,7 +6,7 @@ import { check, tell, watch } from './following.ts';
 import { plan } from './planning.ts';
 import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
-import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, retryDelay, troubled } from './transitions.ts';
 import { abort, write } from './writing.ts';
 
@@ -52,12 +52,7 @@ export class Executor {
     const rollback = rollbackIn(record);
     if (rollback.pushStarted !== null) return record;
     const value = { ...rollback, pushStarted: new Date(this.#context.clock.now()).toISOString() };
-    try {
-      await this.#context.store.commit([rollbackWrite(value, record.version, record.createdAt)]);
-    } catch (error) {
-      if (error instanceof CodedError && error.code === 'conflict') return null;
-      throw error;
-    }
+    if (!(await committed(this.#context.store, rollbackWrite(value, record.version, record.createdAt), []))) return null;
     this.#context.reach('push-marked');
     return { ...record, version: record.version + 1, value };
   }
@@ -121,15 +116,8 @@ export class Executor {
   async #stored(record: StoredRecord, before: Rollback, next: Rollback): Promise<boolean> {
     const { clock, store, reach } = this.#context;
     const changed = next.state !== before.state || next.code !== before.code;
-    try {
-      await store.commit(
-        [rollbackWrite(next, record.version, record.createdAt)],
-        changed ? [entryOf(next, `rollback.${next.state}`, clock.now())] : [],
-      );
-    } catch (error) {
-      if (error instanceof CodedError && error.code === 'conflict') return false;
-      throw error;
-    }
+    const entries = changed ? [entryOf(next, `rollback.${next.state}`, clock.now())] : [];
+    if (!(await committed(store, rollbackWrite(next, record.version, record.createdAt), entries))) return false;
     if (before.state === 'planned') reach('plan-stored');
     if (next.aborted !== before.aborted) reach('abort-stored');
     if (next.state === 'pushed' && changed) reach('push-stored');

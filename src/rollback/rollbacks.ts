@@ -1,18 +1,18 @@
 import { Type, type Static } from 'typebox';
-import { nearestName } from '../analysis/nearest.ts';
+import { applicationUnknown } from '../analysis/nearest.ts';
 import { ApplicationName, Revision, type Analysis } from '../analysis/record.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
 import type { CommitFacts, Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
-import type { ChainedEntry, JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
+import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
 import { rollbackId } from './identity.ts';
 import { causeOf, opened, reopened, type Cause } from './opening.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
-import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import { moved } from './transitions.ts';
 
 /** A person asks for a rollback; the same guards hold as for an automatic one, but for the verdict. */
@@ -198,32 +198,18 @@ export class Rollbacks {
       const known = await this.#context.store.get('rollback', id);
       const now = this.#context.clock.now();
       const rollback = known === undefined ? opened(id, policy, cause, now) : reopened(rollbackIn(known), policy, cause, now);
-      if (rollback !== null) {
-        const { analysis, requestedBy, details, sentence } = cause;
-        const entry = entryOf({ ...rollback, code: cause.trigger, sentence }, 'rollback.decided', now, {
-          ...details,
-          analysis,
-          requestedBy,
-        });
-        const write = rollbackWrite(rollback, known?.version ?? 0, known?.createdAt ?? now);
-        if (!(await this.#committed(write, entry))) continue;
-        this.#context.onMoved(rollback);
+      if (rollback === null) {
+        await this.wake(id);
+        return { rollback: await this.get(id), created: false };
       }
+      const { analysis, requestedBy, details, sentence } = cause;
+      const decided = { ...rollback, code: cause.trigger, sentence };
+      const entry = entryOf(decided, 'rollback.decided', now, { ...details, analysis, requestedBy });
+      const write = rollbackWrite(rollback, known?.version ?? 0, known?.createdAt ?? now);
+      if (!(await committed(this.#context.store, write, [entry]))) continue;
+      this.#context.onMoved(rollback);
       await this.wake(id);
-      const current = rollback ?? (known === undefined ? null : rollbackIn(known));
-      if (current === null) continue;
-      return { rollback: current, created: rollback !== null };
-    }
-  }
-
-  /** False when somebody else changed the record meanwhile: read it again. */
-  async #committed(write: RecordWrite, entry: JournalEntry): Promise<boolean> {
-    try {
-      await this.#context.store.commit([write], [entry]);
-      return true;
-    } catch (error) {
-      if (error instanceof CodedError && error.code === 'conflict') return false;
-      throw error;
+      return { rollback, created: true };
     }
   }
 
@@ -233,7 +219,7 @@ export class Rollbacks {
       const before = rollbackIn(record);
       const next = change(before);
       const entry = entryOf(next, event, this.#context.clock.now(), { before: before.state });
-      if (!(await this.#committed(rollbackWrite(next, record.version, record.createdAt), entry))) continue;
+      if (!(await committed(this.#context.store, rollbackWrite(next, record.version, record.createdAt), [entry]))) continue;
       this.#context.changes.announce(id);
       this.#context.onMoved(next);
       await this.wake(id);
@@ -252,11 +238,7 @@ export class Rollbacks {
   #policy(application: string): Policy {
     const policy = this.#context.policies.get(application);
     if (policy !== undefined) return policy;
-    const nearest = nearestName(application, this.#context.policies.keys());
-    const hint = nearest === null ? '' : `; did you mean "${nearest}"?`;
-    throw new CodedError('application_unknown', `there is no application "${application}" in the configuration${hint}`, {
-      details: { nearest },
-    });
+    throw applicationUnknown(application, this.#context.policies.keys());
   }
 
   async #record(id: string): Promise<StoredRecord> {

@@ -1,4 +1,5 @@
-import type { JournalEntry, RecordWrite, StoredRecord } from '../store/port.ts';
+import { CodedError } from '../errors.ts';
+import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import { isOpen, type Rollback } from './record.ts';
 
 /** Records of rollbacks are written by this room only, so their shape is known. */
@@ -21,4 +22,15 @@ export function rollbackWrite(rollback: Rollback, expect: number, createdAt: num
 export function entryOf(rollback: Rollback, event: string, at: number, more: Record<string, unknown> = {}): JournalEntry {
   const { application, id, code, sentence, badCommit, revertCommit, mode, aborted } = rollback;
   return { at, event, application, subject: id, code, sentence, details: { badCommit, revertCommit, mode, aborted, ...more } };
+}
+
+/** Stores a change with its journal entries; false when somebody else changed the record meanwhile: read it again. */
+export async function committed(store: Store, write: RecordWrite, entries: readonly JournalEntry[]): Promise<boolean> {
+  try {
+    await store.commit([write], entries);
+    return true;
+  } catch (error) {
+    if (error instanceof CodedError && error.code === 'conflict') return false;
+    throw error;
+  }
 }
