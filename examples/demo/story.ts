@@ -32,6 +32,7 @@ export class Story {
   #goodVersion = FIRST_VERSION;
   #badCommit: string | null = null;
   #verdict: string | null = null;
+  #kill: NodeJS.Timeout | undefined;
 
   constructor(world: World, narrator: Narrator, options: DemoOptions, signal: AbortSignal) {
     this.#world = world;
@@ -122,6 +123,7 @@ export class Story {
       throw new StoryFailure('recovery', `The rollback ended as ${recovered.state}: ${recovered.sentence}`);
     this.#narrator.good(`Recovered: ${firstReason(recovered.sentence)}`);
 
+    await this.#killedByNow();
     const evidence = await this.#waiting.until({
       part: 'service',
       what: 'The evidence could not be read',
@@ -136,11 +138,24 @@ export class Story {
       }),
     });
     const outcome = outcomeOf(evidence);
-    if ((this.#options.crash !== null || this.#options.killAfterMs !== null) && this.#world.restarts === 0) {
+    if (this.#options.crash !== null && this.#world.restarts === 0) {
       throw new StoryFailure('setup', 'davylamp was to be killed on the way, and was not: that point was never reached.');
     }
     await tellEnding(this.#world, this.#narrator, { outcome, rollback: recovered, version });
     return outcome;
+  }
+
+  /** A story that was over before its kill ends with it: what is told afterwards is what survived. */
+  async #killedByNow(): Promise<void> {
+    if (this.#options.killAfterMs === null) return;
+    clearTimeout(this.#kill);
+    if (this.#world.restarts === 0) this.#world.killDavylamp();
+    await this.#waiting.until({
+      part: 'service',
+      what: 'davylamp was not started again',
+      withinMs: STEP_DEADLINE_MS,
+      look: () => (this.#world.restarts > 0 ? true : null),
+    });
   }
 
   /** Pushes a version and follows it up to the end of its analysis. */
@@ -150,7 +165,9 @@ export class Story {
     if (this.#isBad(version)) {
       this.#badCommit = commit;
       if (this.#options.sabotage === 'git') await gitServer.refusePushes('this branch takes no pushes today');
-      if (this.#options.killAfterMs !== null) setTimeout(() => this.#world.killDavylamp(), this.#options.killAfterMs).unref();
+      if (this.#options.killAfterMs !== null) {
+        this.#kill = setTimeout(() => this.#world.killDavylamp(), this.#options.killAfterMs).unref();
+      }
     }
     this.#narrator.step(
       `A developer pushes ${short(commit)}: shop ${version}, to ${String(CANARY_WEIGHT)} % of the customers first.`,
