@@ -1,7 +1,7 @@
 /** Port of the durable queue: at least once; handlers are idempotent. */
 export interface Job {
   /** Jobs of one kind go to one handler. */
-  kind: 'tick' | 'rollback';
+  kind: 'tick' | 'rollback' | 'webhook';
   /** While a job of this kind and key waits or runs, enqueueing it again changes nothing but an earlier time. */
   key: string;
   /** Earliest start, milliseconds since the epoch. */
@@ -13,6 +13,14 @@ export interface Job {
 export interface Worker {
   /** Takes no further job and waits for the running ones. */
   close(): Promise<void>;
+}
+
+/** Whether due jobs are being consumed, told from consumption itself and not from what a connection says. */
+export interface QueueCondition {
+  ok: boolean;
+  /** `ok`, `queue_unavailable`, `queue_stalled` */
+  code: string;
+  sentence: string;
 }
 
 export interface JobQueue {
@@ -28,6 +36,8 @@ export interface JobQueue {
     options: { concurrency: number },
     handler: (job: Job, signal: AbortSignal) => Promise<void | { again: number }>,
   ): Worker;
+  /** Never rejects. `queue_stalled`: jobs have been due for longer than a named limit and none was taken. */
+  condition(): Promise<QueueCondition>;
   /** Waiting and running jobs by kind, for metrics and readiness. @throws CodedError `queue_unavailable` */
   counts(): Promise<Record<Job['kind'], { waiting: number; running: number }>>;
   close(): Promise<void>;

@@ -20,9 +20,10 @@ export interface SourceQuery {
  * - `missing`: nothing can be said (time-out, error, first read of a counter); never counts as 0.
  */
 export type SourceAnswer =
-  | { kind: 'count'; value: number }
-  | { kind: 'buckets'; bounds: number[]; counts: number[] }
-  | { kind: 'gauge'; value: number }
+  /** `series`: how many series it was summed from, where the source knows; the two sides are compared by it. */
+  | { kind: 'count'; value: number; series?: number }
+  | { kind: 'buckets'; bounds: number[]; counts: number[]; series?: number }
+  | { kind: 'gauge'; value: number; series?: number }
   | { kind: 'absent' }
   | { kind: 'missing'; code: string; sentence: string };
 

@@ -1,5 +1,17 @@
 /** Port of the durable store: versioned records, a hash-chained journal. */
-export type RecordKind = 'analysis' | 'measurements' | 'rollback' | 'idempotency';
+export type RecordKind =
+  | 'analysis'
+  | 'measurements'
+  | 'rollback'
+  | 'idempotency'
+  /** One accepted webhook, until its job has acted on it. */
+  | 'webhook'
+  /** One alert by its key (fingerprint, start, status): what it led to. */
+  | 'alert'
+  /** A revision of an application that was seen live, and when. */
+  | 'sighting'
+  /** Facts about the data set itself, for example that it was reconciled. */
+  | 'state';
 
 /** What is searched by; kept beside the value so that an adapter can index it without knowing the value. */
 export interface RecordIndex {
@@ -47,16 +59,28 @@ export interface JournalEntry {
   details: Record<string, unknown>;
 }
 
+/** How far the data can be trusted right now; stands on /readyz and in metrics. */
+export interface StoreCondition {
+  /** Whether davylamp may work with it at all. */
+  ok: boolean;
+  /** `ok`, `store_unavailable`, `state_lost`, `not_durable` (works, by consent, without an append-only file), … */
+  code: string;
+  sentence: string;
+}
+
 /** `hash` covers the entry, its number and the hash of the one before; the first one's `previous` is 64 zeros. */
 export type ChainedEntry = JournalEntry & { number: number; previous: string; hash: string };
 
 export interface Store {
   get(kind: RecordKind, id: string): Promise<StoredRecord | undefined>;
+  /** In the order of the ids, at most 1,000 of them, in one round trip. */
+  getMany(kind: RecordKind, ids: readonly string[]): Promise<(StoredRecord | undefined)[]>;
   /**
    * All writes and journal entries or none, durable when it resolves: a decision that lost against another one leaves
    * no trace in the journal.
    * @returns the entries as they were chained
-   * @throws CodedError `conflict` (not retryable: read again and decide anew), `store_unavailable` (retryable)
+   * @throws CodedError `conflict` (not retryable: read again and decide anew), `store_unavailable` (retryable),
+   *   `state_lost` (retryable: the data set is not the one that this process knew; nothing was written)
    */
   commit(writes: readonly RecordWrite[], entries?: readonly JournalEntry[]): Promise<ChainedEntry[]>;
   /** Newest first; `before` is the cursor that the last page returned. */
@@ -68,5 +92,17 @@ export interface Store {
   append(entry: JournalEntry): Promise<ChainedEntry>;
   /** Entries with `number > after`, oldest first. */
   journal(query: { after?: number; subject?: string; limit: number }): Promise<ChainedEntry[]>;
+  /**
+   * Identity of the data set, made when it was empty. A process that reads it accepts the data set as the one it works
+   * with from then on: after `state_lost` it is read again, and reconciled before anything is rolled back.
+   */
+  epoch(): Promise<string>;
+  /** Never rejects. */
+  condition(): Promise<StoreCondition>;
+  /**
+   * Removes the oldest closed records (`index.open` is not true) of a kind that were created before `before`.
+   * @returns how many went, at most `limit`
+   */
+  prune(kind: RecordKind, query: { before: number; limit: number }): Promise<number>;
   close(): Promise<void>;
 }
