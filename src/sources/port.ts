@@ -36,7 +36,14 @@ export interface SourceReading {
 
 export interface MetricSource {
   /**
-   * @param window milliseconds since the epoch, from inclusive, to exclusive
+   * Whether it can be asked about the past (a metric store), or knows only what is true now (a metrics page). Where it
+   * is true, any window that is not empty is answered from what the store kept, with or without a cursor, as often and
+   * in whatever order it is asked; an empty window (from = to) is the priming call of an analysis that begins.
+   */
+  readonly remembers: boolean;
+  /**
+   * @param window milliseconds since the epoch, from inclusive, to exclusive; ticks of all analyses with the same period
+   *   end at the same moments (multiples of the period), so that equal questions have equal windows
    * @param cursor what the last reading of this analysis returned; undefined at the first
    * Never rejects for a fault of the far side: that is an answer of kind `missing`. Rejects when `signal` aborts.
    */

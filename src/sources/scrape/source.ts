@@ -83,6 +83,7 @@ export function createScrapeSource(config: ScrapeSource, { http }: { http: HttpC
   }
 
   return {
+    remembers: false,
     async read(queries, window, cursor, signal) {
       signal.throwIfAborted();
       const answers = new Map<string, SourceAnswer>();
