@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../../src/clock.ts';
 import { createEmbeddedQueue } from '../../src/queue/embedded/queue.ts';
-import type { QueueTimes } from '../../src/queue/embedded/worker.ts';
+import type { QueueTimes } from '../../src/queue/times.ts';
 import { openEmbedded } from '../../src/store/embedded/database.ts';
 import { createEmbeddedStore } from '../../src/store/embedded/store.ts';
 import { compiledChild } from './killed.ts';

@@ -10,6 +10,7 @@ export interface SuiteTimes {
   handlerTimeoutMs: number;
   closeGraceMs: number;
   stopGraceMs: number;
+  stalledMs: number;
 }
 
 /** An empty place that an adapter keeps its jobs in. */
@@ -20,7 +21,14 @@ export interface QueuePlace {
   remove(): Promise<void>;
 }
 
-const TIMES: SuiteTimes = { firstRetryMs: 20, mostRetryMs: 60, handlerTimeoutMs: 5_000, closeGraceMs: 2_000, stopGraceMs: 500 };
+const TIMES: SuiteTimes = {
+  firstRetryMs: 20,
+  mostRetryMs: 60,
+  handlerTimeoutMs: 5_000,
+  closeGraceMs: 2_000,
+  stopGraceMs: 500,
+  stalledMs: 60_000,
+};
 /** How late a start may be on a busy machine; the bench measures how late it is on a free one. */
 const LATE_MS = 500;
 
@@ -131,6 +139,14 @@ export function describeQueue(name: string, makePlace: () => Promise<QueuePlace>
       await settled();
       expect(starts.all.map(({ job }) => job.kind)).toEqual(['tick']);
       expect(rollbacks.all.map(({ job }) => job.kind)).toEqual(['rollback']);
+    });
+
+    it('has a handler for webhooks', async () => {
+      const webhooks = new Starts();
+      queue.work('webhook', { concurrency: 1 }, async (job, signal) => webhooks.add(job, signal));
+      await queue.enqueue({ kind: 'webhook', key: 'a' });
+      const [start] = await webhooks.first(1);
+      expect(start?.job).toMatchObject({ kind: 'webhook', key: 'a', attempt: 1 });
     });
 
     it('takes only one handler for a kind', () => {
@@ -385,10 +401,50 @@ export function describeQueue(name: string, makePlace: () => Promise<QueuePlace>
       for (const key of ['a', 'b', 'c']) await enqueue(key);
       await queue.enqueue({ kind: 'rollback', key: 'a', notBefore: Date.now() + 60_000 });
       await starts.first(2);
-      expect(await queue.counts()).toEqual({ tick: { waiting: 1, running: 2 }, rollback: { waiting: 1, running: 0 } });
+      expect(await queue.counts()).toEqual({
+        tick: { waiting: 1, running: 2 },
+        rollback: { waiting: 1, running: 0 },
+        webhook: { waiting: 0, running: 0 },
+      });
       hold.open();
       await settled();
-      expect(await queue.counts()).toEqual({ tick: { waiting: 0, running: 0 }, rollback: { waiting: 1, running: 0 } });
+      expect(await queue.counts()).toMatchObject({ tick: { waiting: 0, running: 0 }, rollback: { waiting: 1, running: 0 } });
+    });
+
+    describe('condition', () => {
+      it('is ok without jobs, while jobs run, and when none is due yet', async () => {
+        expect(await queue.condition()).toMatchObject({ ok: true, code: 'ok' });
+        work();
+        await enqueue('a');
+        await starts.first(1);
+        await enqueue('later', Date.now() + 60_000);
+        expect(await queue.condition()).toMatchObject({ ok: true, code: 'ok' });
+      });
+
+      it('is queue_stalled while jobs are due that nothing takes, and ok when they were taken', async () => {
+        await reopen({ stalledMs: 50 });
+        const hold = gate();
+        work(() => hold.passed);
+        await enqueue('holds the only place');
+        await starts.first(1);
+        await enqueue('due');
+        await expect.poll(() => queue.condition()).toMatchObject({ ok: false, code: 'queue_stalled' });
+        hold.open();
+        await settled();
+        expect(await queue.condition()).toMatchObject({ ok: true, code: 'ok' });
+      });
+
+      it('does not count jobs of a kind that this process does not work on', async () => {
+        await reopen({ stalledMs: 1 });
+        await queue.enqueue({ kind: 'rollback', key: 'a', notBefore: Date.now() - 60_000 });
+        work();
+        expect(await queue.condition()).toMatchObject({ ok: true, code: 'ok' });
+      });
+
+      it('is queue_unavailable after the close, and does not reject', async () => {
+        await queue.close();
+        expect(await queue.condition()).toMatchObject({ ok: false, code: 'queue_unavailable' });
+      });
     });
 
     describe('closing', () => {

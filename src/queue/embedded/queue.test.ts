@@ -6,8 +6,8 @@ import { systemClock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
 import { openEmbedded } from '../../store/embedded/database.ts';
 import type { EmbeddedDatabase, OperationName } from '../../store/embedded/port.ts';
+import { backoff, QUEUE_TIMES } from '../times.ts';
 import { createEmbeddedQueue } from './queue.ts';
-import { backoff, QUEUE_TIMES } from './worker.ts';
 
 let folder: string;
 let database: EmbeddedDatabase;

@@ -1,8 +1,10 @@
 import type { Clock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
 import type { EmbeddedDatabase } from '../../store/embedded/port.ts';
+import { conditionOf, unavailableCondition } from '../condition.ts';
 import type { Job, JobQueue } from '../port.ts';
-import { KindWorker, QUEUE_TIMES, type Log, type QueueTimes } from './worker.ts';
+import { QUEUE_TIMES, type Log, type QueueTimes } from '../times.ts';
+import { KindWorker } from './worker.ts';
 
 /**
  * The queue on the embedded database. Closing it closes its workers; the database is closed by who opened it, afterwards.
@@ -47,6 +49,16 @@ export function createEmbeddedQueue(
           if (worker.idle && workers.get(kind) === worker) workers.delete(kind);
         },
       };
+    },
+
+    async condition() {
+      try {
+        const oldest = await request('job.oldest', null);
+        const consumption = [...workers].map(([kind, { takenAt }]) => ({ kind, oldest: oldest[kind] ?? null, takenAt }));
+        return conditionOf(consumption, clock.now(), times.stalledMs);
+      } catch (error) {
+        return unavailableCondition(error);
+      }
     },
 
     counts: () => request('job.counts', null),

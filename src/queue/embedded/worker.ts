@@ -4,36 +4,12 @@ import type { Clock } from '../../clock.ts';
 import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
 import type { ClaimedJob, EmbeddedDatabase, JobEnd } from '../../store/embedded/port.ts';
 import type { Job, Worker } from '../port.ts';
-
-/** Times of the queue, in milliseconds. */
-export interface QueueTimes {
-  /** Wait after the first failed run; doubles with each further one. */
-  firstRetryMs: number;
-  mostRetryMs: number;
-  /** A handler that runs longer is told to stop. */
-  handlerTimeoutMs: number;
-  /** How long running handlers may go on when the worker closes, before they are told to stop. */
-  closeGraceMs: number;
-  /** How long a handler that was told to stop at the close is waited for. */
-  stopGraceMs: number;
-}
-
-export const QUEUE_TIMES: QueueTimes = {
-  firstRetryMs: 250,
-  mostRetryMs: 30_000,
-  handlerTimeoutMs: 600_000,
-  closeGraceMs: 10_000,
-  stopGraceMs: 2_000,
-};
+import { backoff, type Log, type QueueTimes } from '../times.ts';
 
 /** The queue looks at least this often, because the wall clock may be set while it sleeps. */
 const LONGEST_SLEEP_MS = 30_000;
 /** After the database did not take or give a job. */
 const DATABASE_RETRY_MS = 1_000;
-
-export interface Log {
-  warn(facts: object, sentence: string): void;
-}
 
 type Handler = (job: Job, signal: AbortSignal) => Promise<void | { again: number }>;
 
@@ -43,11 +19,6 @@ interface Run {
   controller: AbortController;
   /** Settles when the end of the run is stored, or cannot be. */
   ended: Promise<void>;
-}
-
-/** @returns the wait after that many failed runs, in milliseconds */
-export function backoff(attempt: number, { firstRetryMs, mostRetryMs }: QueueTimes): number {
-  return Math.min(mostRetryMs, firstRetryMs * 2 ** (attempt - 1));
 }
 
 /**
@@ -72,6 +43,7 @@ export class KindWorker implements Worker {
   /** A claim was sent and its answer lost: what it handed out is found by what is known to run. */
   #answerLost = false;
   #closing: Promise<void> | undefined;
+  #takenAt: number;
 
   constructor(options: {
     database: EmbeddedDatabase;
@@ -89,11 +61,17 @@ export class KindWorker implements Worker {
     this.#clock = options.clock;
     this.#times = options.times;
     this.#log = options.log;
+    this.#takenAt = options.clock.now();
     this.#claim();
   }
 
   get idle(): boolean {
     return this.#runs.size === 0;
+  }
+
+  /** When a job was last taken, or the work began. */
+  get takenAt(): number {
+    return this.#takenAt;
   }
 
   /** A job became due at that time, or will. */
@@ -159,6 +137,7 @@ export class KindWorker implements Worker {
       const { jobs, next } = await this.#database.request('job.claim', { kind: this.#kind, now, limit, holding });
       this.#answerLost = false;
       for (const job of jobs) this.#start(job);
+      if (jobs.length > 0) this.#takenAt = this.#clock.now();
       this.#sleepUntil(next ?? Infinity);
     } catch (error) {
       this.#answerLost = true;

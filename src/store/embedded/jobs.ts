@@ -7,7 +7,7 @@ interface DueRow {
   attempt: number;
 }
 
-type Name = 'job.enqueue' | 'job.claim' | 'job.settle' | 'job.counts';
+type Name = 'job.enqueue' | 'job.claim' | 'job.settle' | 'job.counts' | 'job.oldest';
 type Handlers = { [Each in Name]: (input: Operations[Each]['input']) => Operations[Each]['output'] };
 
 /**
@@ -62,6 +62,11 @@ export function jobHandlers(connection: Connection): Handlers {
     'SELECT kind, claim IS NOT NULL AS running, count(*) AS jobs FROM jobs GROUP BY 1, 2',
   );
 
+  const oldest = prepare<{ kind: keyof JobCounts; at: number }>(
+    connection,
+    'SELECT kind, min(not_before) AS at FROM jobs WHERE claim IS NULL GROUP BY kind',
+  );
+
   // Claims are told apart within one opening only: the next one begins with none.
   let claims = 0;
 
@@ -88,10 +93,15 @@ export function jobHandlers(connection: Connection): Handlers {
       return undefined;
     },
     'job.counts': () => {
-      const counts: JobCounts = { tick: { waiting: 0, running: 0 }, rollback: { waiting: 0, running: 0 } };
+      const counts: JobCounts = {
+        tick: { waiting: 0, running: 0 },
+        rollback: { waiting: 0, running: 0 },
+        webhook: { waiting: 0, running: 0 },
+      };
       for (const { kind, running, jobs } of count.all()) counts[kind][running === 1 ? 'running' : 'waiting'] = jobs;
       return counts;
     },
+    'job.oldest': () => Object.fromEntries(oldest.all().map(({ kind, at }) => [kind, at])),
   };
 }
 

@@ -74,6 +74,8 @@ export interface Operations {
   };
   'job.settle': { input: { kind: JobKind; key: string; claim: number; end: JobEnd }; output: undefined };
   'job.counts': { input: null; output: JobCounts };
+  /** When the oldest waiting job of each kind is due, milliseconds since the epoch; no key for a kind without one. */
+  'job.oldest': { input: null; output: Partial<Record<JobKind, number>> };
 }
 
 export type OperationName = keyof Operations;

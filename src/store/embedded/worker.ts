@@ -13,7 +13,7 @@ import type { OperationName, Operations } from './port.ts';
 import { recordHandlers } from './records.ts';
 import { explained, prepare, type Connection } from './sql.ts';
 
-const READS: ReadonlySet<OperationName> = new Set(['record.get', 'record.list', 'journal.read', 'job.counts']);
+const READS: ReadonlySet<OperationName> = new Set(['record.get', 'record.list', 'journal.read', 'job.counts', 'job.oldest']);
 
 type Handlers = { [Name in OperationName]: (input: Operations[Name]['input']) => Operations[Name]['output'] };
 
