@@ -23,7 +23,7 @@ interface Source {
 }
 
 const NUMERIC = ['judges', 'statistics'];
-const BASE = ['errors', 'clock', 'changes'];
+const BASE = ['errors', 'clock', 'changes', 'finding'];
 const PURE = ['analysis', 'rollback', 'conditions', ...NUMERIC, ...BASE];
 const ADAPTERS = ['http', 'queue', 'sources', 'git', 'delivery', 'notify', 'store', 'observability'];
 const EDGES = ['version', 'background'];

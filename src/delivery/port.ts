@@ -1,3 +1,5 @@
+import type { Finding } from '../finding.ts';
+
 /** Port of deliveries: what runs the workload. Every call is idempotent; every act is conditional on the revision. */
 export interface DeliveryState {
   /** Revision (commit) that is being released or runs as canary; null when none is. */
@@ -40,4 +42,8 @@ export interface Delivery {
   ): Promise<void>;
   /** Asks the operator to apply `commit` now. */
   sync(order: { commit: string; rollback: string }, signal: AbortSignal): Promise<void>;
+  /** Whether what it is allowed and needs is there (access rights, the object itself), without changing anything. */
+  check?(signal: AbortSignal): Promise<readonly Finding[]>;
+  /** Ends what it keeps open (watches, connections); left out by those that keep nothing. */
+  close?(): Promise<void>;
 }

@@ -1,3 +1,5 @@
+import type { Finding } from '../finding.ts';
+
 /**
  * Port of metric sources. One call asks everything that one tick needs of one source, so that an adapter can read a
  * page once, or join queries.
@@ -54,4 +56,6 @@ export interface MetricSource {
     signal: AbortSignal,
   ): Promise<SourceReading>;
   close(): Promise<void>;
+  /** Asks its cheapest query: whether it is reachable, lets us in and answers. For `davylamp doctor`; rejects for nothing but `signal`. */
+  check?(signal: AbortSignal): Promise<readonly Finding[]>;
 }
