@@ -88,7 +88,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   const database = await openEmbedded({ folder, clock, log });
   const store = createEmbeddedStore(database);
   const queue = createEmbeddedQueue(database, { clock, log });
-  metrics.watchQueue(() => queue.counts());
+  metrics.watch({ queue: () => queue.counts() });
 
   const complain = (what: string) => (error: unknown) => {
     metrics.error(codeOf(error));

@@ -39,6 +39,66 @@ describe('metrics', () => {
         'davylamp_errors_total{code="store_unavailable"} 1',
       ]),
     );
+    expect((await metrics.page()).text).toMatch(/^davylamp_source_last_success_timestamp_seconds\{source="pages"\} [1-9]/m);
+  });
+
+  it('count webhooks, alerts and refused callers', async () => {
+    const metrics = create();
+    metrics.webhook('alertmanager', 'accepted');
+    metrics.alert('shop', 'analysis');
+    metrics.alert(null, 'no_match');
+    metrics.authFailed('token_unknown');
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'davylamp_webhooks_total{kind="alertmanager",result="accepted"} 1',
+        'davylamp_alerts_total{application="shop",outcome="analysis"} 1',
+        'davylamp_alerts_total{application="none",outcome="no_match"} 1',
+        'davylamp_auth_failures_total{reason="token_unknown"} 1',
+      ]),
+    );
+  });
+
+  it('tell whether the configuration in the file is the one that runs', async () => {
+    const metrics = create();
+    metrics.configLoaded();
+    expect(await lines(metrics)).toContain('davylamp_config_reload_success 1');
+    metrics.configReload('invalid');
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining(['davylamp_config_reload_success 0', 'davylamp_config_reloads_total{result="invalid"} 1']),
+    );
+    metrics.configReload('taken');
+    metrics.know({ applications: ['search'], sources: ['logs'] });
+    metrics.analysisStarted('search');
+    metrics.analysisStarted('shop');
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'davylamp_config_reload_success 1',
+        'davylamp_analyses_started_total{application="search"} 1',
+        'davylamp_analyses_started_total{application="other"} 1',
+      ]),
+    );
+  });
+
+  it('show how store and queue stand, and what is held, as it is at the scrape', async () => {
+    const metrics = create();
+    let held = [{ application: 'shop', code: 'max_per_day' }];
+    let store = { ok: true, code: 'ok', sentence: '' };
+    metrics.watch({
+      conditions: () => Promise.resolve({ store, queue: { ok: true, code: 'ok', sentence: '' } }),
+      held: () => Promise.resolve(held),
+    });
+    expect(await lines(metrics)).toEqual(
+      expect.arrayContaining([
+        'davylamp_condition{part="store",code="ok"} 1',
+        'davylamp_condition{part="queue",code="ok"} 1',
+        'davylamp_rollbacks_held{application="shop",code="max_per_day"} 1',
+      ]),
+    );
+    held = [];
+    store = { ok: false, code: 'state_lost', sentence: '' };
+    const page = await lines(metrics);
+    expect(page).toContain('davylamp_condition{part="store",code="state_lost"} 0');
+    expect(page.filter((line) => /^davylamp_rollbacks_held\{|part="store",code="ok"/.test(line))).toEqual([]);
   });
 
   it('put names that are not configured into "other", so that nobody can grow the page', async () => {
@@ -58,9 +118,12 @@ describe('metrics', () => {
   it('read the queue at every scrape, and leave only its series out while it cannot be read', async () => {
     const metrics = create();
     let waiting = 2;
-    metrics.watchQueue(() => {
-      if (waiting < 0) return Promise.reject(new Error('away'));
-      return Promise.resolve({ tick: { waiting, running: 1 }, rollback: { waiting: 0, running: 0 } });
+    const none = { waiting: 0, running: 0 };
+    metrics.watch({
+      queue: () => {
+        if (waiting < 0) return Promise.reject(new Error('away'));
+        return Promise.resolve({ tick: { waiting, running: 1 }, rollback: none, webhook: none });
+      },
     });
     expect(await lines(metrics)).toContain('davylamp_queue_jobs{kind="tick",state="waiting"} 2');
     waiting = 5;
@@ -83,7 +146,7 @@ describe('metrics', () => {
     const reference = page.replaceAll(/ +/g, ' ');
     const names = (await create().page()).text.matchAll(/^# TYPE (davylamp_\w+) (\w+)$/gm);
     const documented = [...names].map(([, name, type]) => `| \`${name}\` | ${type} |`);
-    expect(documented).toHaveLength(13);
+    expect(documented).toHaveLength(24);
     for (const row of documented) expect(reference).toContain(row);
   });
 });

@@ -1,11 +1,10 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { Job } from '../queue/port.ts';
 import type { RollbackState } from '../rollback/record.ts';
+import { watchedMetrics, type Watched } from './watched-metrics.ts';
 
 /** What davylamp tells about itself; docs/reference/metrics.md lists every name. */
 export type Metrics = ReturnType<typeof createMetrics>;
-
-type QueueCounts = Record<Job['kind'], { waiting: number; running: number }>;
 
 /** Values of labels that come from code, not from configuration, are bounded by number. */
 const MAX_CODES = 100;
@@ -26,8 +25,12 @@ const HTTP_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1
 export function createMetrics(known: { version: string; applications: readonly string[]; sources: readonly string[] }) {
   const registry = new Registry();
   const registers = [registry];
-  const application = among(known.applications);
-  const source = among(known.sources);
+  let application = among(known.applications);
+  let source = among(known.sources);
+  const webhookKind = codes();
+  const webhookResult = codes();
+  const alertOutcome = codes();
+  const authReason = codes();
   const errorCode = codes();
   const heldCode = codes();
 
@@ -107,27 +110,55 @@ export function createMetrics(known: { version: string; applications: readonly s
     labelNames: ['code'],
     registers,
   });
-  let queueCounts: (() => Promise<QueueCounts>) | undefined;
-  // It registers itself; the figures are read at each scrape.
-  new Gauge({
-    name: 'davylamp_queue_jobs',
-    help: 'Jobs in the queue.',
-    labelNames: ['kind', 'state'],
+  const succeeded = new Gauge({
+    name: 'davylamp_source_last_success_timestamp_seconds',
+    help: 'When a metric source last answered every query of a read.',
+    labelNames: ['source'],
     registers,
-    async collect() {
-      if (queueCounts === undefined) return;
-      try {
-        for (const [kind, counts] of Object.entries(await queueCounts())) {
-          this.set({ kind, state: 'waiting' }, counts.waiting);
-          this.set({ kind, state: 'running' }, counts.running);
-        }
-      } catch {
-        // A queue that cannot be reached must not take the other metrics with it: its own series are absent then.
-        this.reset();
-        errors.inc({ code: 'queue_unavailable' });
-      }
-    },
   });
+  const webhooks = new Counter({
+    name: 'davylamp_webhooks_total',
+    help: 'Webhooks that were taken in, by what came of them.',
+    labelNames: ['kind', 'result'],
+    registers,
+  });
+  const alerts = new Counter({
+    name: 'davylamp_alerts_total',
+    help: 'Alerts out of webhooks, by what they led to.',
+    labelNames: ['application', 'outcome'],
+    registers,
+  });
+  const authFailures = new Counter({
+    name: 'davylamp_auth_failures_total',
+    help: 'Requests that were refused for who sent them, by reason.',
+    labelNames: ['reason'],
+    registers,
+  });
+  const reloads = new Counter({
+    name: 'davylamp_config_reloads_total',
+    help: 'Attempts to take up a changed configuration, by what came of them.',
+    labelNames: ['result'],
+    registers,
+  });
+  const reloadSuccess = new Gauge({
+    name: 'davylamp_config_reload_success',
+    help: 'Whether the configuration as it stands in the file is the one that runs.',
+    registers,
+  });
+  const reloadedAt = new Gauge({
+    name: 'davylamp_config_reload_success_timestamp_seconds',
+    help: 'When the configuration that runs was taken up.',
+    registers,
+  });
+  const draining = new Gauge({ name: 'davylamp_draining', help: 'Whether the process is about to end.', registers });
+  const handedBack = new Counter({
+    name: 'davylamp_jobs_handed_back_total',
+    help: 'Jobs that were stopped in the middle by a drain and stay in the queue, by kind.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const watched: Watched = {};
+  watchedMetrics(registers, watched, { application: (name) => application(name), code: codes() }, errors);
   collectDefaultMetrics({ register: registry });
 
   return {
@@ -147,6 +178,7 @@ export function createMetrics(known: { version: string; applications: readonly s
     sourceRead(name: string, result: 'ok' | 'missing' | 'failed', seconds: number): void {
       reads.inc({ source: source(name), result });
       readSeconds.observe({ source: source(name) }, seconds);
+      if (result === 'ok') succeeded.setToCurrentTime({ source: source(name) });
     },
     rollback(name: string, state: RollbackState): void {
       rollbacks.inc({ application: application(name), state });
@@ -158,9 +190,44 @@ export function createMetrics(known: { version: string; applications: readonly s
     rollbackPushed(seconds: number): void {
       pushSeconds.observe(seconds);
     },
-    /** Reads the queue's figures at every scrape from now on. */
-    watchQueue(counts: () => Promise<QueueCounts>): void {
-      queueCounts = counts;
+    /** @param kind `alertmanager` and the like; @param result a stable word: `accepted`, `repeated`, or the code of the refusal */
+    webhook(kind: string, result: string): void {
+      webhooks.inc({ kind: webhookKind(kind), result: webhookResult(result) });
+    },
+    /** @param name application, or null where none was matched; @param outcome a stable word: `analysis`, `ignored`, … */
+    alert(name: string | null, outcome: string): void {
+      alerts.inc({ application: name === null ? 'none' : application(name), outcome: alertOutcome(outcome) });
+    },
+    /** @param reason a stable word: `token_missing`, `token_unknown`, `scope_missing`, … */
+    authFailed(reason: string): void {
+      authFailures.inc({ reason: authReason(reason) });
+    },
+    /** @param result `taken`: it runs now; `unchanged`; `invalid`; `needs_restart`; `failed`: it could not be built */
+    configReload(result: 'taken' | 'unchanged' | 'invalid' | 'needs_restart' | 'failed'): void {
+      reloads.inc({ result });
+      const good = result === 'taken' || result === 'unchanged';
+      reloadSuccess.set(good ? 1 : 0);
+      if (result === 'taken') reloadedAt.setToCurrentTime();
+    },
+    /** The configuration that the process started with runs. */
+    configLoaded(): void {
+      reloadSuccess.set(1);
+      reloadedAt.setToCurrentTime();
+    },
+    draining(): void {
+      draining.set(1);
+    },
+    handedBack(kind: Job['kind']): void {
+      handedBack.inc({ kind });
+    },
+    /** The names that label values may have from now on; others become "other". */
+    know(names: { applications: readonly string[]; sources: readonly string[] }): void {
+      application = among(names.applications);
+      source = among(names.sources);
+    },
+    /** Reads these at every scrape from now on. */
+    watch(parts: Watched): void {
+      Object.assign(watched, parts);
     },
     /** @param route the pattern of the route, never the path of a request */
     httpRequest(method: string, route: string, status: number, seconds: number): void {
