@@ -24,7 +24,7 @@ interface Source {
 
 const NUMERIC = ['judges', 'statistics'];
 const BASE = ['errors', 'clock', 'changes', 'finding'];
-const PURE = ['analysis', 'rollback', 'conditions', ...NUMERIC, ...BASE];
+const PURE = ['alerts', 'analysis', 'rollback', 'conditions', 'patterns', ...NUMERIC, ...BASE];
 const ADAPTERS = ['http', 'queue', 'sources', 'git', 'delivery', 'notify', 'store', 'observability'];
 const EDGES = ['version', 'background'];
 
@@ -38,9 +38,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   net: BASE,
   ...Object.fromEntries(EDGES.map((room) => [room, BASE])),
   'crash-points': PURE,
+  alerts: PURE,
   analysis: PURE,
   rollback: PURE,
   conditions: BASE,
+  patterns: BASE,
   judges: NUMERIC,
   statistics: NUMERIC,
   ...Object.fromEntries(BASE.map((room) => [room, []])),

@@ -1,6 +1,6 @@
 import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
 import type { Labels } from './exposition.ts';
-import { compilePattern } from './pattern.ts';
+import { compilePattern } from '../../patterns/pattern.ts';
 
 export type Operator = '=' | '!=' | '=~' | '!~';
 

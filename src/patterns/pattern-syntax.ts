@@ -1,4 +1,4 @@
-import { CodedError } from '../../errors.ts';
+import { CodedError } from '../errors.ts';
 
 /** What one position of the text must be. */
 export type Test = (codePoint: number) => boolean;
@@ -74,27 +74,29 @@ const CONTROL: ReadonlyMap<string, number> = new Map([
 
 /**
  * Reads a regular expression in RE2's syntax (https://github.com/google/re2/wiki/Syntax), which PromQL uses. What RE2
- * refuses (backreferences, lookaround, repeats above 1000) is refused here, too. `.` takes line feeds, as in Prometheus 3.
+ * refuses (backreferences, lookaround, repeats above 1000) is refused here, too.
  *
+ * @param dotTakesLines whether `.` takes line feeds: it does in Prometheus 3, it does not in an Alertmanager
  * @throws CodedError `pattern_invalid`, with `details.offset` in the pattern
  */
-export function parsePattern(source: string): Node {
+export function parsePattern(source: string, dotTakesLines = true): Node {
   if (source.length > MAX_PATTERN_LENGTH) {
     throw new CodedError('pattern_invalid', `a regular expression may have at most ${MAX_PATTERN_LENGTH} characters`, {
       details: { offset: MAX_PATTERN_LENGTH },
     });
   }
-  return new Parser(source).whole();
+  return new Parser(source, dotTakesLines).whole();
 }
 
 class Parser {
   readonly #source: string;
   #at = 0;
   #depth = 0;
-  #flags: Flags = { fold: false, lines: false, dot: true };
+  #flags: Flags;
 
-  constructor(source: string) {
+  constructor(source: string, dotTakesLines: boolean) {
     this.#source = source;
+    this.#flags = { fold: false, lines: false, dot: dotTakesLines };
   }
 
   whole(): Node {

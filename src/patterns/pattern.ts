@@ -1,4 +1,4 @@
-import { CodedError } from '../../errors.ts';
+import { CodedError } from '../errors.ts';
 import { parsePattern, type Assertion, type Node, type Test } from './pattern-syntax.ts';
 
 type Instruction =
@@ -14,18 +14,19 @@ export const MAX_PROGRAM = 2_000;
 const NONE = -1;
 
 /**
- * Compiles a regular expression in RE2's syntax to a function that says whether it matches a whole text, as PromQL's
- * `=~` asks. The text is walked once while all ways through the pattern are followed side by side, so that no pattern
+ * Compiles a regular expression in RE2's syntax to a function that says whether it matches a whole text, as `=~` of
+ * PromQL and of an Alertmanager asks. The text is walked once while all ways through the pattern are followed side by side, so that no pattern
  * takes more than (length of the text) x (steps of the pattern): JavaScript's own RegExp can take exponential time, and
  * the patterns here come from configuration and arguments.
  *
  * Method: Thompson's simulation as in https://swtch.com/~rsc/regexp/regexp2.html.
  *
+ * @param dotTakesLines see `parsePattern`
  * @throws CodedError `pattern_invalid`, with `details.offset` in the pattern
  */
-export function compilePattern(source: string): (text: string) => boolean {
+export function compilePattern(source: string, dotTakesLines = true): (text: string) => boolean {
   const program: Instruction[] = [];
-  emit(parsePattern(source), program);
+  emit(parsePattern(source, dotTakesLines), program);
   push(program, { kind: 'match' });
   return (text) => run(program, text);
 }
