@@ -2,6 +2,7 @@ import type { MetricParameters } from '../judges/judge.ts';
 import type { SourceQuery } from '../sources/port.ts';
 import { fillPlain, fillSelector } from './arguments.ts';
 import { parseDuration } from './quantities.ts';
+import { searchOf, type SearchPart } from './search.ts';
 import { parametersOf, templateDefaults, type MetricSpec, type Template } from './template.ts';
 
 /** Which series of a metric are meant: the two sides of a comparison, or what serves everybody after a rollback. */
@@ -45,7 +46,7 @@ export function planOf(templateName: string, template: Template): AnalysisPlan {
 interface Part {
   part: string;
   shape: SourceQuery['shape'];
-  query: { counter: string } | { gauge: string; aggregate?: SourceQuery['aggregate'] } | { query: string };
+  query: { counter: string } | { gauge: string; aggregate?: SourceQuery['aggregate'] } | { query: string } | SearchPart;
 }
 
 function partsOf(spec: MetricSpec): Part[] {
@@ -84,13 +85,15 @@ export function queriesOf(
     for (const { side, labels } of sides) {
       const filledLabels = Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, fillPlain(text, values)]));
       for (const { part, shape, query } of partsOf(spec)) {
+        const asked = { id: queryId(name, side, part), shape, labels: filledLabels, finished: 'query' in query };
+        if ('search' in query) {
+          queries.push({ ...asked, text: '', aggregate: 'avg', search: searchOf(query, values) });
+          continue;
+        }
         const text = 'counter' in query ? query.counter : 'gauge' in query ? query.gauge : query.query;
         queries.push({
-          id: queryId(name, side, part),
-          shape,
+          ...asked,
           text: fillSelector(text, values),
-          finished: 'query' in query,
-          labels: filledLabels,
           aggregate: ('aggregate' in query ? query.aggregate : undefined) ?? 'avg',
         });
       }

@@ -1,6 +1,7 @@
 import { Type, type Static } from 'typebox';
 import type { MetricParameters } from '../judges/judge.ts';
 import { Duration, Share, parseDuration, parseShare } from './quantities.ts';
+import { SearchBuckets, SearchCount, SearchGauge } from './search.ts';
 
 /** `${name}` in a query is replaced by the argument of that name. */
 const selector = Type.String({ minLength: 1, maxLength: 4_000 });
@@ -65,8 +66,8 @@ export const ProportionMetric = Type.Object(
   {
     type: Type.Literal('proportion'),
     ...judged,
-    total: Type.Union([CounterQuery, FinishedQuery]),
-    events: Type.Union([CounterQuery, FinishedQuery]),
+    total: Type.Union([CounterQuery, FinishedQuery, SearchCount]),
+    events: Type.Union([CounterQuery, FinishedQuery, SearchCount]),
     limit: Type.Optional(
       Type.Unsafe<string | number>({ ...Share, description: 'Absolute limit; fails only while the baseline is below it.' }),
     ),
@@ -84,7 +85,7 @@ export const HistogramMetric = Type.Object(
   {
     type: Type.Literal('histogram'),
     ...judged,
-    buckets: Type.Union([CounterQuery, FinishedQuery]),
+    buckets: Type.Union([CounterQuery, FinishedQuery, SearchBuckets]),
     limit: Type.Optional(
       Type.Record(Type.String({ pattern: '^p[0-9]{1,2}(\\.[0-9]+)?$' }), Duration, {
         description: 'Absolute limits on quantiles, for example { p99: 500ms }; bounds are taken as seconds.',
@@ -97,7 +98,7 @@ export const GaugeMetric = Type.Object(
   {
     type: Type.Literal('gauge'),
     ...judged,
-    value: Type.Union([GaugeQuery, FinishedQuery]),
+    value: Type.Union([GaugeQuery, FinishedQuery, SearchGauge]),
     limit: Type.Optional(Type.Number({ description: 'Absolute limit; fails only while the baseline is below it.' })),
   },
   { additionalProperties: false },
@@ -109,6 +110,8 @@ export const SideLabels = Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0
   description: 'Labels that select this side; values may use ${...}.',
 });
 
+export type SideLabels = Static<typeof SideLabels>;
+
 export const Template = Type.Object(
   {
     every: Type.Unsafe<string>({ ...Duration, description: 'How often it looks.' }),
@@ -116,6 +119,13 @@ export const Template = Type.Object(
     warmup: Type.Optional(Type.Unsafe<string>({ ...Duration, default: DEFAULTS.warmup, description: 'Measured, not judged.' })),
     canary: SideLabels,
     baseline: Type.Optional(SideLabels),
+    control: Type.Optional(
+      Type.Unsafe<SideLabels>({
+        ...SideLabels,
+        description:
+          'Labels of series that a shared fault would hit, too, and this release would not, say those of the other services. Used where there is no live baseline: a change that they share fails nobody.',
+      }),
+    ),
     judge: Type.Optional(Type.String({ default: DEFAULTS.judge, description: 'Name of the judge.' })),
     falseRollbacks: Type.Optional(
       Type.Unsafe<string | number>({

@@ -43,7 +43,8 @@ export function check(node: SchemaNode, value: unknown, path: Path = [], around?
   if (node.enum !== undefined || node.const !== undefined) return checkChoice(node, value, path);
   switch (node.type) {
     case 'object':
-      return isMap(value) ? checkMap(node, value, path, around) : [mismatch(node, value, path)];
+      if (!isMap(value)) return [mismatch(node, value, path)];
+      return node.additionalProperties === true ? [] : checkMap(node, value, path, around);
     case 'array':
       return Array.isArray(value) ? checkList(node, value, path) : [mismatch(node, value, path)];
     case 'string':

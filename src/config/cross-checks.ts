@@ -7,6 +7,7 @@ import { availabilityWarnings } from './availability.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
+import { searchSourceFindings } from './search-checks.ts';
 import { argumentsOf, queriesOf, templateFindings, templateWarnings } from './template-checks.ts';
 
 interface Sections {
@@ -49,6 +50,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
       ...[...templates].flatMap(([name, template]) => [
         ...templateFindings(template, ['templates', name]),
         ...finishedQueryFindings(['templates', name], template, sections.sources),
+        ...searchSourceFindings(['templates', name], template, sections.sources),
       ]),
       ...entries(sections.templates).flatMap(([name, template]) =>
         metricSourceFindings(['templates', name], template, sections.sources),
@@ -163,7 +165,7 @@ function finishedQueryFindings(path: Path, template: Template, sources: JsonMap)
     if (!isMap(source) || own(source, 'type') !== 'scrape') return [];
     const message = `source ${metric.source} reads pages and cannot run a finished query; write a counter or a gauge`;
     return queriesOf(metric)
-      .filter((query) => query.at.at(-1) === 'query')
+      .filter(({ at }) => at.length === 2 && at[1] === 'query')
       .map((query): Finding => ({ path: [...path, 'metrics', name, ...query.at], part: 'key', message }));
   });
 }

@@ -20,6 +20,8 @@ export interface SchemaNode {
   readonly maxItems?: number;
   readonly minProperties?: number;
   readonly maxProperties?: number;
+  /** True for a map in which anything may stand, as the language of somebody else has it. */
+  readonly additionalProperties?: boolean;
   readonly default?: unknown;
   readonly description?: string;
 }

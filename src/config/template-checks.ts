@@ -1,17 +1,19 @@
 import { placeholdersIn } from '../analysis/arguments.ts';
 import { nearestName } from '../analysis/nearest.ts';
 import { parseDuration, parseShare } from '../analysis/quantities.ts';
+import { textsOf } from '../analysis/search-filter.ts';
 import type { MetricSpec, Template } from '../analysis/template.ts';
 import { judgeNames } from '../judges/registry.ts';
 import { MAX_TICKS } from '../judges/series.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
+import { searchFindings } from './search-checks.ts';
 
 const MAX_FALSE_ROLLBACKS = 0.5;
 
 /** Every rule about one template that its schema cannot say. */
 export function templateFindings(template: Template, path: Path): Finding[] {
-  const findings = [...timeFindings(template, path), ...placeholderFindings(template, path)];
+  const findings = [...timeFindings(template, path), ...placeholderFindings(template, path), ...searchFindings(template, path)];
   const add = (at: Path, message: string) => findings.push({ path: [...path, ...at], part: 'value', message });
   if (template.falseRollbacks !== undefined) {
     const share = parseShare(template.falseRollbacks);
@@ -108,17 +110,22 @@ function filledTexts(template: Template): Filled[] {
   ];
 }
 
-/** The queries of a metric by where they stand in it. */
+/** The texts of a metric's queries by where they stand in it. */
 export function queriesOf(metric: MetricSpec): Filled[] {
   const queries = Object.entries({
     ...(metric.type === 'proportion' && { total: metric.total, events: metric.events }),
     ...(metric.type === 'histogram' && { buckets: metric.buckets }),
     ...(metric.type === 'gauge' && { value: metric.value }),
   });
-  return queries.map(([part, query]) => {
-    if ('counter' in query) return { at: [part, 'counter'], text: query.counter };
-    if ('gauge' in query) return { at: [part, 'gauge'], text: query.gauge };
-    return { at: [part, 'query'], text: query.query };
+  return queries.flatMap(([part, query]): Filled[] => {
+    if ('search' in query) {
+      const { index, filter = {} } = query.search;
+      const texts = textsOf(filter).map(({ at, text }) => ({ at: [part, 'search', 'filter', ...at], text }));
+      return [{ at: [part, 'search', 'index'], text: index }, ...texts];
+    }
+    if ('counter' in query) return [{ at: [part, 'counter'], text: query.counter }];
+    if ('gauge' in query) return [{ at: [part, 'gauge'], text: query.gauge }];
+    return [{ at: [part, 'query'], text: query.query }];
   });
 }
 

@@ -21,6 +21,7 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^[0-9a-f]{64}$', 'the SHA-256 of the token as 64 hexadecimal digits in small letters'],
   ['^rediss?://', 'an address that begins with redis:// or rediss://'],
   ['^https?://', 'an address that begins with http:// or https://'],
+  ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],
   ['^p[0-9]{1,2}(\\.[0-9]+)?$', 'a quantile such as p50, p99 or p99.9'],
 ]);
 const TOKEN_DIGEST = '^[0-9a-f]{64}$';
@@ -68,6 +69,7 @@ export function expectedWords(node: SchemaNode): string {
     case 'boolean':
       return 'true or false';
     case 'array':
+      if (node.items?.type === 'number') return 'a list of numbers';
       return node.items?.type === 'object' ? 'a list of maps' : 'a list of texts';
     default:
       return 'a map';

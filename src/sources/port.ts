@@ -8,12 +8,30 @@ export interface SourceQuery {
   /** Unique in the call; names the answer. */
   id: string;
   shape: 'counter' | 'buckets' | 'gauge';
-  /** Selector or finished query, arguments already filled in. */
+  /** Selector or finished query, arguments already filled in; empty where `search` stands. */
   text: string;
   finished: boolean;
   /** Labels that tell the side (canary, baseline), to be added to the selector. */
   labels: Readonly<Record<string, string>>;
   aggregate: 'sum' | 'avg' | 'max' | 'min';
+  /** Documents are searched instead; sources that hold series answer such a query with `missing`. */
+  search?: SourceSearch;
+}
+
+/** A search in a store of documents, arguments already filled in as values. */
+export interface SourceSearch {
+  /** Names, patterns and lists of indices. */
+  index: string;
+  /** Field that holds when a document happened. */
+  timeField: string;
+  /** Filter in the query language (DSL) of Elasticsearch; null is every document. */
+  filter: Readonly<Record<string, unknown>> | null;
+  measure:
+    | { kind: 'documents' }
+    /** `perSecond`: what a value or bound is divided by to become seconds. */
+    | { kind: 'buckets'; field: string; bounds: readonly number[]; perSecond: number }
+    | { kind: 'stat'; field: string; stat: 'avg' | 'max' | 'min' | 'sum' }
+    | { kind: 'percentile'; field: string; percentile: number };
 }
 
 /**

@@ -122,6 +122,14 @@ function hostOf(url: string): string {
 }
 
 function understand(query: SourceQuery, targets: readonly Target[]): Asked | { missing: Missing } {
+  if (query.search !== undefined) {
+    return {
+      missing: {
+        code: 'query_unsupported',
+        sentence: 'a source of type scrape cannot search documents; use counter: or gauge: with a selector',
+      },
+    };
+  }
   if (query.finished) {
     return {
       missing: {
