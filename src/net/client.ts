@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
 import { CodedError } from '../errors.ts';
@@ -16,11 +17,30 @@ export interface HttpRequest {
   timeoutMs: number;
   /** Bytes; a larger body ends the call with `body_too_large`. */
   maxBodyBytes: number;
+  /**
+   * Called once the head of the answer is there. Returns where the body goes piece by piece as it comes, so that it is
+   * never held as a whole (`text` is then empty); null to get it as `text`. What either of them throws ends the call.
+   */
+  receive?: (head: HttpHead) => ((piece: Uint8Array) => void) | null;
+  /** What the connection trusts and shows, for servers with a certificate of their own authority or mutual TLS. */
+  tls?: TlsMaterial;
 }
 
-export interface HttpResponse {
+/** Contents in PEM, not paths. */
+export interface TlsMaterial {
+  /** Replaces the authorities that Node.js trusts. */
+  ca?: string;
+  /** Certificate of the client with its chain, and its key; both or none. */
+  cert?: string;
+  key?: string;
+}
+
+export interface HttpHead {
   status: number;
   headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+export interface HttpResponse extends HttpHead {
   /** The body as UTF-8. */
   text: string;
 }
@@ -29,7 +49,7 @@ export interface HttpClient {
   /**
    * Resolves for every status, redirects included; rejects when there is no whole answer, or with the signal's reason.
    * @throws CodedError (retryable) `connect_failed`, `timeout`, `connection_lost`; (not retryable) `body_too_large`,
-   *   `encoding_unsupported`, `address_refused`, `address_invalid`
+   *   `encoding_unsupported`, `address_refused`, `address_invalid`, `tls_invalid`
    */
   request(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse>;
   /** Ends every connection; calls that are under way reject. */
@@ -52,13 +72,35 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 30_000;
 const MAX_HEADER_BYTES = 32_768;
+/** Sets of TLS material in use at the same time; a rotated certificate is a new one, so the oldest go. */
+const MAX_TLS_AGENTS = 32;
 
 /** undici takes 18 MB and 65 ms to import, so it is loaded with the first call. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  let loading: Promise<Agent> | null = null;
+  /** By a digest of the TLS material; '' is what needs none. */
+  const agents = new Map<string, Promise<Agent>>();
   let closed = false;
 
-  async function load(): Promise<Agent> {
+  function agentFor(tls: TlsMaterial | undefined): Promise<Agent> {
+    const key = tls === undefined ? '' : hash('sha256', JSON.stringify([tls.ca, tls.cert, tls.key]));
+    const known = agents.get(key);
+    if (known !== undefined) return known;
+    for (const [oldest, agent] of agents) {
+      if (agents.size < MAX_TLS_AGENTS) break;
+      if (oldest === '') continue;
+      agents.delete(oldest);
+      // Ends once its calls have ended; a failure to close idle connections concerns nobody.
+      void agent.then((idle) => idle.close()).catch(() => undefined);
+    }
+    const loading = load(tls);
+    agents.set(key, loading);
+    // What could not be built is not kept: the next call gets its own error.
+    loading.catch(() => agents.delete(key));
+    return loading;
+  }
+
+  async function load(tls: TlsMaterial | undefined): Promise<Agent> {
+    const secure = tls === undefined ? {} : await checkedTls(tls);
     const undici = await import('undici');
     return new undici.Agent({
       connections: options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN,
@@ -68,7 +110,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       // One clock rules the whole call, see deadline().
       headersTimeout: 0,
       bodyTimeout: 0,
-      connect: { timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, lookup: guardedLookup(options.resolve) },
+      connect: { timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, lookup: guardedLookup(options.resolve), ...secure },
     });
   }
 
@@ -78,7 +120,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       const url = addressOf(request.url);
       if (closed) throw lost(url, 'the client is closed');
       // Loading is not the far side's time.
-      const agent = await (loading ??= load());
+      const agent = await agentFor(request.tls);
       signal.throwIfAborted();
       const limit = deadline(request.timeoutMs, url, signal);
       try {
@@ -90,7 +132,9 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
           body: request.body ?? null,
           signal: limit.signal,
         });
-        return { status: answer.statusCode, headers: answer.headers, text: await readBody(answer, url, request.maxBodyBytes) };
+        const head = { status: answer.statusCode, headers: answer.headers };
+        const text = await readBody(answer, url, request.maxBodyBytes, () => request.receive?.(head) ?? null);
+        return { ...head, text };
       } catch (error) {
         // An ended call surfaces in many shapes; what ended it is the answer.
         if (limit.signal.aborted) throw limit.signal.reason;
@@ -101,7 +145,9 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     },
     async close() {
       closed = true;
-      if (loading !== null) await (await loading).destroy();
+      const opened = [...agents.values()];
+      agents.clear();
+      await Promise.all(opened.map(async (agent) => (await agent).destroy()));
     },
   };
 }
@@ -148,7 +194,25 @@ function deadline(timeoutMs: number, url: URL, signal: AbortSignal): { signal: A
   };
 }
 
-async function readBody(answer: Dispatcher.ResponseData, url: URL, maxBytes: number): Promise<string> {
+/** Material that cannot be used must not look like a server that cannot be reached. */
+async function checkedTls({ ca, cert, key }: TlsMaterial): Promise<{ ca?: string; cert?: string; key?: string }> {
+  const { createSecureContext } = await import('node:tls');
+  const material = { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
+  try {
+    createSecureContext(material);
+    return material;
+  } catch {
+    // What OpenSSL says can quote the material.
+    throw new CodedError('tls_invalid', 'a CA certificate, client certificate or key is not PEM, or they do not fit together');
+  }
+}
+
+async function readBody(
+  answer: Dispatcher.ResponseData,
+  url: URL,
+  maxBytes: number,
+  receive: () => ((piece: Uint8Array) => void) | null,
+): Promise<string> {
   const encoding = answer.headers['content-encoding'] ?? 'identity';
   if (encoding !== 'identity') {
     discard(answer);
@@ -164,6 +228,13 @@ async function readBody(answer: Dispatcher.ResponseData, url: URL, maxBytes: num
     discard(answer);
     throw tooLarge();
   }
+  let sink: ((piece: Uint8Array) => void) | null;
+  try {
+    sink = receive();
+  } catch (error) {
+    discard(answer);
+    throw error;
+  }
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of answer.body) {
@@ -171,8 +242,10 @@ async function readBody(answer: Dispatcher.ResponseData, url: URL, maxBytes: num
     bytes += chunk.length;
     // Leaving the loop destroys the body, and with it the connection.
     if (bytes > maxBytes) throw tooLarge();
-    chunks.push(chunk);
+    if (sink === null) chunks.push(chunk);
+    else sink(chunk);
   }
+  if (sink !== null) return '';
   return Buffer.concat(chunks, bytes).toString('utf8');
 }
 

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox';
 import type { SourceAnswer, SourceQuery } from '../port.ts';
-import { sameBounds, sumBuckets, type BucketCounts } from './buckets.ts';
+import { sameBounds, sumBuckets, type BucketCounts } from '../buckets.ts';
 import type { Increase } from './counters.ts';
 
 /**

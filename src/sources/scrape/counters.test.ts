@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { CodedError } from '../../errors.ts';
-import { sumBuckets } from './buckets.ts';
+import { sumBuckets } from '../buckets.ts';
 import {
   MAX_CURSOR_SERIES,
   advance,
