@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
+import type { DeliveryState } from '../delivery/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import { noMeasurements } from './measuring.ts';
 import { applicationUnknown } from './nearest.ts';
 import type { AnalysisPlan } from './plan.ts';
 import { isFinal, type Analysis, type AnalysisRequest, type Measurements } from './record.ts';
+import { sameCommit } from './revision.ts';
 import { endEntry, ended } from './run.ts';
 
 /** What an analysis needs to know of an application. */
@@ -29,6 +31,8 @@ export interface AnalysesContext {
    * @throws CodedError `revision_unknown`
    */
   revisionOf(application: string, named: string | null): Promise<string>;
+  /** What the delivery runs; null when it cannot be asked. */
+  stateOf(application: string, signal: AbortSignal): Promise<DeliveryState | null>;
   onStarted(analysis: Analysis): void;
 }
 
@@ -109,12 +113,49 @@ export class Analyses {
       ticks: { planned: plan.recoveryTicks, done: 0, warmup: 0, everyMs: plan.everyMs },
       rollback: order.rollback,
     };
-    try {
-      await this.#context.store.commit(recordsOf(analysis, noMeasurements(plan, false), 0, this.#context.clock.now()));
-    } catch (error) {
-      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-    }
+    await this.#created(analysis, noMeasurements(plan, false));
     return this.#queued(await this.get(id));
+  }
+
+  /**
+   * Starts the analysis that finds out whether a revision is to blame for an alert. The id is the caller's, so that one
+   * alert has one analysis however often it is told.
+   *
+   * @param order.liveSince when the revision went live, milliseconds since the epoch
+   * @throws CodedError `application_unknown`, `store_unavailable`, `queue_unavailable`
+   */
+  async confirm(
+    order: {
+      id: string;
+      application: string;
+      revision: string;
+      liveSince: number;
+      alert: { name: string; fingerprint: string; startsAt: number };
+    },
+    signal: AbortSignal,
+  ): Promise<{ analysis: Analysis; created: boolean }> {
+    const application = this.#application(order.application);
+    const known = await this.#context.store.get('analysis', order.id);
+    if (known !== undefined) return { analysis: await this.#queued(analysisIn(known)), created: false };
+    const { template } = application.plan;
+    const state = template.baseline === undefined ? null : await this.#context.stateOf(order.application, signal);
+    const isCanary = state === null || (state.canary !== null && sameCommit(state.canary, order.revision));
+    const comparison = template.baseline !== undefined && isCanary ? 'baseline' : 'before-after';
+    const { name, fingerprint, startsAt } = order.alert;
+    const analysis: Analysis = {
+      ...this.#fresh(application, order.revision, {}),
+      id: order.id,
+      kind: 'confirmation',
+      confirmation: {
+        comparison,
+        liveSince: new Date(order.liveSince).toISOString(),
+        alert: { name, fingerprint, startsAt: new Date(startsAt).toISOString() },
+      },
+    };
+    const twoSided = comparison === 'baseline' || template.control !== undefined;
+    const created = await this.#created(analysis, noMeasurements(application.plan, twoSided));
+    if (created) this.#context.onStarted(analysis);
+    return { analysis: await this.#queued(created ? analysis : await this.get(order.id)), created };
   }
 
   /** @throws CodedError `analysis_unknown` */
@@ -189,6 +230,17 @@ export class Analyses {
       before = page.next ?? undefined;
     } while (before !== undefined);
     return driven;
+  }
+
+  /** False when another process was faster. */
+  async #created(analysis: Analysis, measurements: Measurements): Promise<boolean> {
+    try {
+      await this.#context.store.commit(recordsOf(analysis, measurements, 0, this.#context.clock.now()));
+      return true;
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'conflict') return false;
+      throw error;
+    }
   }
 
   #application(name: string): AnalysedApplication {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SourceAnswer } from '../sources/port.ts';
-import { noMeasurements, withMissedTicks, withTick } from './measuring.ts';
+import { noMeasurements, withTick } from './measuring.ts';
 import { planOf } from './plan.ts';
 import type { Template } from './template.ts';
 
@@ -54,12 +54,6 @@ describe('measurements of a tick', () => {
       baseline: { counts: [null] },
     });
     expect(missing.map(({ code }) => code)).toContain('bounds_differ');
-  });
-
-  it('fills ticks that nobody looked at with missing, so that the index stays the time', () => {
-    const measurements = withMissedTicks(noMeasurements(plan, true), [60_000, 120_000]);
-    expect(measurements.times).toEqual([60_000, 120_000]);
-    expect(measurements.series['errors']).toMatchObject({ canary: { total: [null, null] }, baseline: { total: [null, null] } });
   });
 
   it('leaves out the first count after a gap over the end of the warm-up, and only that one', () => {

@@ -61,13 +61,6 @@ export function withTick(
   return { measurements: { ...before, series, resumed, times: [...before.times, tick.at] }, missing };
 }
 
-/** Ticks that were due while nobody looked: nothing is known of them, which is not the same as 0. */
-export function withMissedTicks(before: Measurements, times: readonly number[]): Measurements {
-  let after = before;
-  for (const at of times) after = withTick(after, new Map(), { at, warmup: 0 }).measurements;
-  return after;
-}
-
 type Complain = (side: Side, code: string, sentence: string) => null;
 interface Rules {
   complain: Complain;

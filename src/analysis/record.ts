@@ -30,11 +30,32 @@ export const AnalysisRequest = Type.Object(
 );
 export type AnalysisRequest = Static<typeof AnalysisRequest>;
 
+/** Why a confirmation was asked for, and what it compares. */
+export const Confirmation = Type.Object(
+  {
+    comparison: Type.Enum(['baseline', 'before-after'], {
+      description:
+        'baseline: the revision is the canary and is compared with the live baseline; before-after: with the time before it went live, which a shared fault confounds',
+    }),
+    liveSince: time('When the revision went live, as far as is known.'),
+    alert: Type.Object({
+      name: Type.String({ description: 'Its alertname.' }),
+      fingerprint: Type.String(),
+      startsAt: time('When it began to fire.'),
+    }),
+  },
+  { description: 'The alert that a confirmation answers.' },
+);
+export type Confirmation = Static<typeof Confirmation>;
+
 /** One run of a template for one application and one revision: the record, and the resource of the API. */
 export const Analysis = Type.Object(
   {
     id: Type.String(),
-    kind: Type.Enum(['release', 'recovery'], { description: 'recovery: did the metrics come back after a rollback?' }),
+    kind: Type.Enum(['release', 'recovery', 'confirmation'], {
+      description:
+        'release: asked for by a client; recovery: did the metrics come back after a rollback?; confirmation: is the release to blame for an alert?',
+    }),
     application: Type.String(),
     revision: Type.String({ description: 'Full commit id.' }),
     template: Type.String(),
@@ -52,6 +73,7 @@ export const Analysis = Type.Object(
     judgement: Type.Union([Judgement, Type.Null()]),
     warnings: Type.Array(Type.String(), { maxItems: 50 }),
     rollback: Type.Union([Type.String(), Type.Null()], { description: 'Id of the rollback that it led to, or that it checks.' }),
+    confirmation: Type.Optional(Confirmation),
   },
   { additionalProperties: false, $id: 'Analysis' },
 );
@@ -65,6 +87,10 @@ export const Measurements = Type.Object({
   cursors: Type.Record(Type.String(), Type.Unknown()),
   /** `metric/side` whose first count after a gap over the end of the warm-up was left out; the next ones count. */
   resumed: Type.Array(Type.String()),
+  /** Of a confirmation without a live baseline: the ticks before the revision went live, the last one ends with them. */
+  before: Type.Optional(Type.Record(Type.String(), MetricSeries)),
+  /** Ticks in a row in which the delivery said that the judged revision does not live. */
+  troubled: Type.Optional(Type.Integer()),
 });
 export type Measurements = Static<typeof Measurements>;
 

@@ -33,6 +33,13 @@ describe('the run of an analysis', () => {
     expect(tickTime(running, 3)).toBe(START + 180_000);
   });
 
+  it('ends its windows at multiples of the period, the first one whole and after the start', () => {
+    const running = started(pending, START + 12_345);
+    expect(tickTime(running, 0)).toBe(START + 60_000);
+    expect(running.nextTickAt).toBe(new Date(START + 120_000).toISOString());
+    expect(missedTicks(running, START + 120_000)).toBe(0);
+  });
+
   it('misses no tick when it looks in time or a little late', () => {
     const running = { ...started(pending, START), ticks: { ...pending.ticks, done: 4 } };
     expect(missedTicks(running, tickTime(running, 5))).toBe(0);

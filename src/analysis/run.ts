@@ -17,13 +17,17 @@ export function started(analysis: Analysis, at: number): Analysis {
     code: analysis.ticks.warmup > 0 ? 'warming_up' : 'measuring',
     sentence: 'the first measurement is on its way',
     startedAt: iso(at),
-    nextTickAt: iso(at + analysis.ticks.everyMs),
+    nextTickAt: iso(tickTime({ ...analysis, startedAt: iso(at) }, 1)),
   };
 }
 
-/** When tick `number` (1 is the first) ends its window, milliseconds since the epoch. */
-export function tickTime(analysis: Analysis, number: number): number {
-  return Date.parse(analysis.startedAt ?? analysis.createdAt) + number * analysis.ticks.everyMs;
+/**
+ * When tick `number` (1 is the first) ends its window, milliseconds since the epoch: a multiple of the period, so that
+ * analyses with the same period ask their sources about the same windows and one answer serves them all. The first
+ * window begins at the first multiple after the start, never before it: what was measured then may be another release.
+ */
+export function tickTime({ startedAt, createdAt, ticks: { everyMs } }: Analysis, number: number): number {
+  return Math.ceil(Date.parse(startedAt ?? createdAt) / everyMs) * everyMs + number * everyMs;
 }
 
 /**
@@ -31,7 +35,7 @@ export function tickTime(analysis: Analysis, number: number): number {
  * so that tick n is always the n-th interval after the start.
  */
 export function missedTicks(analysis: Analysis, now: number): number {
-  const due = Math.floor((now - tickTime(analysis, 0)) / analysis.ticks.everyMs);
+  const due = Math.floor((now + EARLY_MS - tickTime(analysis, 0)) / analysis.ticks.everyMs);
   return Math.max(0, Math.min(due, analysis.ticks.planned) - analysis.ticks.done - 1);
 }
 
@@ -82,12 +86,18 @@ export function merged(known: readonly string[], more: readonly string[]): strin
   return [...new Set([...known, ...more])].slice(0, MAX_WARNINGS);
 }
 
+/** Timers may fire a little early; a tick that is due within this many milliseconds is taken. */
+export const EARLY_MS = 5;
+
 /** Milliseconds until the next tick. A clock that was set back must not make an analysis stand still. */
 export function waitFor(analysis: Analysis, now: number): number {
   if (analysis.nextTickAt === null) return 0;
   const wait = Date.parse(analysis.nextTickAt) - now;
-  return wait > analysis.ticks.everyMs ? 0 : wait;
+  return wait > MOST_TICKS_AHEAD * analysis.ticks.everyMs ? 0 : wait;
 }
+
+/** The first tick is due within two periods of the start, every other one within one of the one before. */
+const MOST_TICKS_AHEAD = 2;
 
 export function superseded(analysis: Analysis, other: string): Parameters<typeof ended>[1] {
   const sentence = `the cluster runs ${other.slice(0, 10)} as the canary, not ${analysis.revision.slice(0, 10)}: what is measured is not this release`;

@@ -15,10 +15,10 @@ export function analysedApplications(config: ResolvedConfig): Map<string, Analys
 
 /** What each application lets davylamp do, by name. */
 export function policies(config: ResolvedConfig): Map<string, Policy> {
-  return mapped(config, (name, { repository, paths, mode, guards, onConfounded }) => {
+  return mapped(config, (name, { repository, paths, mode, guards, onConfounded, onUndeployable }) => {
     const known = config.repositories[repository];
     if (known === undefined) throw missing(name, `repository "${repository}"`);
-    return { application: name, repository, branch: known.branch, paths, mode, ...guards, onConfounded };
+    return { application: name, repository, branch: known.branch, paths, mode, ...guards, onConfounded, onUndeployable };
   });
 }
 

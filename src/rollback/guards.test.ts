@@ -15,6 +15,7 @@ const policy: Policy = {
   maxPerDay: 3,
   approvalPaths: ['**/migrations/**'],
   onConfounded: 'propose',
+  onUndeployable: 'propose',
 };
 const rollback = { approvedBy: null } as Rollback;
 const facts: GuardFacts = {
@@ -68,10 +69,12 @@ describe('guards', () => {
 
 describe('mode without a live baseline', () => {
   it('proposes at most, unless the application opted in', () => {
-    expect(modeFor(policy, true)).toBe('propose');
-    expect(modeFor({ ...policy, onConfounded: 'rollback' }, true)).toBe('rollback');
-    expect(modeFor({ ...policy, mode: 'shadow' }, true)).toBe('shadow');
-    expect(modeFor(policy, false)).toBe('rollback');
+    expect(modeFor(policy, { confounded: true })).toBe('propose');
+    expect(modeFor({ ...policy, onConfounded: 'rollback' }, { confounded: true })).toBe('rollback');
+    expect(modeFor({ ...policy, mode: 'shadow' }, { confounded: true })).toBe('shadow');
+    expect(modeFor(policy, { confounded: false })).toBe('rollback');
+    expect(modeFor(policy, { confounded: false, undeployable: true })).toBe('propose');
+    expect(modeFor({ ...policy, onUndeployable: 'rollback' }, { confounded: false, undeployable: true })).toBe('rollback');
   });
 });
 

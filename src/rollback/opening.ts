@@ -1,4 +1,5 @@
 import type { Analysis } from '../analysis/record.ts';
+import { DELIVERY_METRIC } from '../analysis/trouble.ts';
 import { modeFor } from './guards.ts';
 import { weaker, type Mode, type Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
@@ -11,21 +12,25 @@ export interface Cause {
   analysis: string | null;
   requestedBy: string;
   confounded: boolean;
+  /** The evidence is that it does not live, not what its users saw. */
+  undeployable?: boolean;
   sentence: string;
   details: Record<string, unknown>;
 }
 
 /** @returns null for an analysis that leads to nothing: only a failed release does, and missing evidence never fails */
 export function causeOf(analysis: Analysis): Cause | null {
-  if (analysis.kind !== 'release' || analysis.phase !== 'Failed' || analysis.verdict !== 'fail') return null;
+  if (analysis.kind === 'recovery' || analysis.phase !== 'Failed' || analysis.verdict !== 'fail') return null;
+  const decidedBy = analysis.judgement?.decidedBy ?? null;
   return {
     badCommit: analysis.revision,
     trigger: 'analysis',
     analysis: analysis.id,
-    requestedBy: 'analysis',
+    requestedBy: analysis.kind === 'confirmation' ? 'alert' : 'analysis',
     confounded: analysis.judgement?.confounded ?? true,
+    undeployable: decidedBy === DELIVERY_METRIC,
     sentence: analysis.sentence,
-    details: { verdict: analysis.verdict, decidedBy: analysis.judgement?.decidedBy ?? null, metrics: figures(analysis) },
+    details: { verdict: analysis.verdict, decidedBy, metrics: figures(analysis) },
   };
 }
 
@@ -49,7 +54,7 @@ export function opened(id: string, policy: Policy, cause: Cause, now: number): R
     repository: policy.repository,
     branch: policy.branch,
     badCommit: cause.badCommit,
-    mode: modeFor(policy, cause.confounded),
+    mode: modeFor(policy, cause),
     trigger: cause.trigger,
     analysis: cause.analysis,
     requestedBy: cause.requestedBy,
@@ -79,7 +84,7 @@ export function opened(id: string, policy: Policy, cause: Cause, now: number): R
  * made in shadow, or a proposal that a person wants carried out. Null: it stays as it is.
  */
 export function reopened(known: Rollback, policy: Policy, cause: Cause, now: number): Rollback | null {
-  const mode: Mode = modeFor(policy, cause.confounded);
+  const mode: Mode = modeFor(policy, cause);
   const endedInShadow = known.code === 'shadow';
   const proposal = known.state === 'proposed' && cause.trigger === 'manual';
   if (!(endedInShadow || proposal) || weaker(mode, known.mode) === mode) return null;

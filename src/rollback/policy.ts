@@ -50,6 +50,13 @@ export const policyFields = {
       description: 'What a fail without a live baseline leads to at most.',
     }),
   ),
+  onUndeployable: Type.Optional(
+    Type.Enum(['propose', 'rollback'], {
+      default: 'propose',
+      description:
+        'What it leads to at most that a release does not live: a crash loop of its own, its progress deadline exceeded.',
+    }),
+  ),
 };
 
 export interface Policy {
@@ -61,4 +68,5 @@ export interface Policy {
   maxPerDay: number;
   approvalPaths: readonly string[];
   onConfounded: 'propose' | 'rollback';
+  onUndeployable: 'propose' | 'rollback';
 }

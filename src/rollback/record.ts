@@ -32,7 +32,7 @@ export const Rollback = Type.Object(
     branch: Type.String(),
     badCommit: Type.String(),
     mode: Mode,
-    trigger: Type.Enum(['analysis', 'manual']),
+    trigger: Type.Enum(['analysis', 'manual', 'alert']),
     analysis: optionalText('Id of the analysis that failed.'),
     requestedBy: Type.String(),
     state: RollbackState,

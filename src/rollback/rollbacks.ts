@@ -102,6 +102,24 @@ export class Rollbacks {
     });
   }
 
+  /**
+   * What an alert leads to whose owner trusts it (`then: rollback`): the guards hold as for a verdict, and what the
+   * cluster runs is read before anything is done.
+   */
+  async alerted(order: { application: string; revision: string; alert: string; sentence: string }): Promise<Rollback> {
+    const { rollback } = await this.#once(this.#policy(order.application), {
+      badCommit: order.revision,
+      trigger: 'alert',
+      analysis: null,
+      requestedBy: 'alert',
+      // The configuration says to trust this alert: that is the opting in.
+      confounded: false,
+      sentence: order.sentence,
+      details: { alert: order.alert },
+    });
+    return rollback;
+  }
+
   /** @throws CodedError `rollback_unknown` */
   async get(id: string): Promise<Rollback> {
     return rollbackIn(await this.#record(id));
