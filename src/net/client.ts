@@ -33,6 +33,10 @@ export interface TlsMaterial {
   /** Certificate of the client with its chain, and its key; both or none. */
   cert?: string;
   key?: string;
+  /** Name that the certificate is checked against, where that is not the host of the address. */
+  servername?: string;
+  /** False takes any certificate: only where the user's own configuration says so. */
+  rejectUnauthorized?: boolean;
 }
 
 export interface HttpHead {
@@ -82,7 +86,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   let closed = false;
 
   function agentFor(tls: TlsMaterial | undefined): Promise<Agent> {
-    const key = tls === undefined ? '' : hash('sha256', JSON.stringify([tls.ca, tls.cert, tls.key]));
+    const key = tls === undefined ? '' : hash('sha256', JSON.stringify([tls.ca, tls.cert, tls.key, tls.servername, tls.rejectUnauthorized]));
     const known = agents.get(key);
     if (known !== undefined) return known;
     for (const [oldest, agent] of agents) {
@@ -195,12 +199,16 @@ function deadline(timeoutMs: number, url: URL, signal: AbortSignal): { signal: A
 }
 
 /** Material that cannot be used must not look like a server that cannot be reached. */
-async function checkedTls({ ca, cert, key }: TlsMaterial): Promise<{ ca?: string; cert?: string; key?: string }> {
+async function checkedTls({ ca, cert, key, servername, rejectUnauthorized }: TlsMaterial): Promise<TlsMaterial> {
   const { createSecureContext } = await import('node:tls');
   const material = { ...(ca !== undefined && { ca }), ...(cert !== undefined && { cert }), ...(key !== undefined && { key }) };
   try {
     createSecureContext(material);
-    return material;
+    return {
+      ...material,
+      ...(servername !== undefined && { servername }),
+      ...(rejectUnauthorized !== undefined && { rejectUnauthorized }),
+    };
   } catch {
     // What OpenSSL says can quote the material.
     throw new CodedError('tls_invalid', 'a CA certificate, client certificate or key is not PEM, or they do not fit together');
