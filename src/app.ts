@@ -120,9 +120,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     changes: engine.changes,
     metrics,
     log,
-    tokens: config.server.tokens.flatMap(({ name, sha256, sha256s = [] }) =>
-      [sha256 ?? [], sha256s].flat().map((digest) => ({ name, sha256: digest })),
-    ),
+    tokens: config.server.tokens,
     maxBodyBytes: config.server.maxBodyBytes,
     readiness: () => readinessOf({ store, queue, draining, configuration: reloading.state }),
     clock,

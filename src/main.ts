@@ -76,7 +76,7 @@ function stopSignal(): AbortSignal {
   ] as const) {
     process.on(name, () => {
       if (stop.signal.aborted) process.exit(128 + number);
-      stop.abort();
+      stop.abort(name);
     });
   }
   return stop.signal;
@@ -102,6 +102,7 @@ async function run(args: readonly string[]): Promise<number> {
       write: (text) => void process.stdout.write(text),
       complain: (text) => void process.stderr.write(text),
       stop: entry.service === true ? stopSignal() : new AbortController().signal,
+      onHangup: (listener) => void process.on('SIGHUP', listener),
     });
     if (entry.service === true) process.exit(code);
     return code;

@@ -12,8 +12,10 @@ export interface Surroundings {
   write: (text: string) => void;
   /** Standard error: what is for a person. */
   complain: (text: string) => void;
-  /** Aborts when the process is asked to end; commands that run until then must close and return. */
+  /** Aborts when the process is asked to end, with the name of the signal as reason; commands that run until then must close and return. */
   stop: AbortSignal;
+  /** Calls the listener each time that the process is asked to read its configuration anew (SIGHUP). */
+  onHangup: (listener: () => void) => void;
 }
 
 /** @returns the exit code */

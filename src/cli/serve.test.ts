@@ -31,6 +31,14 @@ function recording(
       logger: { info: log, warn: log, error: log },
       lost: changes.lost ?? new Promise<Error>(() => undefined),
       start: changes.start ?? (() => Promise.resolve({ address: 'http://127.0.0.1:4711' })),
+      reload: () => {
+        events.push('reloaded');
+        return Promise.resolve();
+      },
+      announceEnd: () => {
+        events.push('announced');
+        return Promise.resolve();
+      },
       close:
         changes.close ??
         (() => {
@@ -44,18 +52,19 @@ function recording(
 
 async function serve(
   build: BuildApp,
-  options: { args?: string[]; environment?: Record<string, string>; deadlineMs?: number } = {},
+  options: { args?: string[]; environment?: Record<string, string>; deadlineMs?: number; signal?: string } = {},
 ) {
   const stop = new AbortController();
   const complaints: string[] = [];
-  const { args = ['--config', valid], environment = {}, deadlineMs } = options;
+  const { args = ['--config', valid], environment = {}, deadlineMs, signal = 'SIGTERM' } = options;
   const running = serveWith(build, deadlineMs)(args, {
     environment,
     write: () => undefined,
     complain: (text) => void complaints.push(text),
     stop: stop.signal,
+    onHangup: (listener) => listener(),
   });
-  stop.abort();
+  stop.abort(signal);
   return { code: await running, complaints: complaints.join('') };
 }
 
@@ -63,11 +72,25 @@ describe('davylamp serve', () => {
   it('says ready with the address, waits for the signal, and closes', async () => {
     const { events, logged, build } = recording();
     expect((await serve(build)).code).toBe(0);
-    expect(events).toEqual(['built without crash point', 'configuration warning', 'ready', 'stopping', 'closed']);
+    expect(events).toEqual([
+      'built without crash point',
+      'configuration warning',
+      'reloaded',
+      'ready',
+      'stopping',
+      'announced',
+      'closed',
+    ]);
     expect(logged.find(({ message }) => message === 'ready')?.fields).toMatchObject({ address: 'http://127.0.0.1:4711' });
     expect(logged.find(({ message }) => message === 'configuration warning')?.fields).toMatchObject({
       problem: { path: 'repositories.r.tokenFile' },
     });
+  });
+
+  it('closes at once when a person at the terminal stops it', async () => {
+    const { events, build } = recording();
+    await serve(build, { signal: 'SIGINT' });
+    expect(events.slice(-2)).toEqual(['stopping', 'closed']);
   });
 
   it('takes the file and the crash point from the environment', async () => {
@@ -120,6 +143,7 @@ describe('davylamp serve', () => {
       write: () => undefined,
       complain: () => undefined,
       stop: new AbortController().signal,
+      onHangup: () => undefined,
     });
     expect(await running).toBe(1);
     expect(events).toContain('closed');

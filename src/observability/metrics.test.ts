@@ -47,13 +47,13 @@ describe('metrics', () => {
     metrics.webhook('alertmanager', 'accepted');
     metrics.alert('shop', 'analysis');
     metrics.alert(null, 'no_match');
-    metrics.authFailed('token_unknown');
+    metrics.authenticationFailed('token', 'unknown');
     expect(await lines(metrics)).toEqual(
       expect.arrayContaining([
         'davylamp_webhooks_total{kind="alertmanager",result="accepted"} 1',
         'davylamp_alerts_total{application="shop",outcome="analysis"} 1',
         'davylamp_alerts_total{application="none",outcome="no_match"} 1',
-        'davylamp_auth_failures_total{reason="token_unknown"} 1',
+        'davylamp_auth_failures_total{kind="token",reason="unknown"} 1',
       ]),
     );
   });

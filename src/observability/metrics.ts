@@ -30,6 +30,7 @@ export function createMetrics(known: { version: string; applications: readonly s
   const webhookKind = codes();
   const webhookResult = codes();
   const alertOutcome = codes();
+  const authKind = codes();
   const authReason = codes();
   const errorCode = codes();
   const heldCode = codes();
@@ -131,7 +132,7 @@ export function createMetrics(known: { version: string; applications: readonly s
   const authFailures = new Counter({
     name: 'davylamp_auth_failures_total',
     help: 'Requests that were refused for who sent them, by reason.',
-    labelNames: ['reason'],
+    labelNames: ['kind', 'reason'],
     registers,
   });
   const reloads = new Counter({
@@ -198,9 +199,9 @@ export function createMetrics(known: { version: string; applications: readonly s
     alert(name: string | null, outcome: string): void {
       alerts.inc({ application: name === null ? 'none' : application(name), outcome: alertOutcome(outcome) });
     },
-    /** @param reason a stable word: `token_missing`, `token_unknown`, `scope_missing`, … */
-    authFailed(reason: string): void {
-      authFailures.inc({ reason: authReason(reason) });
+    /** @param kind of credential: `token`, `basic`, …; @param reason a stable word of ours, never what a caller sent */
+    authenticationFailed(kind: string, reason: string): void {
+      authFailures.inc({ kind: authKind(kind), reason: authReason(reason) });
     },
     /** @param result `taken`: it runs now; `unchanged`; `invalid`; `needs_restart`; `failed`: it could not be built */
     configReload(result: 'taken' | 'unchanged' | 'invalid' | 'needs_restart' | 'failed'): void {
@@ -232,6 +233,10 @@ export function createMetrics(known: { version: string; applications: readonly s
     /** @param route the pattern of the route, never the path of a request */
     httpRequest(method: string, route: string, status: number, seconds: number): void {
       httpSeconds.observe({ method, route, status }, seconds);
+    },
+    /** @param kind of credential; `none` when there was none @param reason a word of ours, never what a caller sent */
+    authenticationFailed(kind: string, reason: string): void {
+      authenticationFailures.inc({ kind, reason });
     },
     error(code: string): void {
       errors.inc({ code: errorCode(code) });

@@ -59,9 +59,9 @@ export function healthRoutes(
       },
       async (request, reply) => {
         const checks = await withDeadline(readiness, limits.readinessMs);
-        const ready = checks.every(({ ok }) => ok);
+        const ready = checks.every(isPassed);
         const lines = request.query.verbose === undefined ? [] : checks.map(lineOf);
-        const failed = checks.filter(({ ok }) => !ok).map(({ name }) => name);
+        const failed = checks.filter((check) => !isPassed(check)).map(({ name }) => name);
         lines.push(ready ? 'ok' : `not ready: ${failed.join(', ')}`);
         return reply
           .code(ready ? 200 : 503)
@@ -74,14 +74,14 @@ export function healthRoutes(
   app.get(
     '/metrics',
     {
-      config: { frequent: true },
+      config: { scope: 'analyses:read', wide: true, frequent: true },
       schema: {
         operationId: 'getMetrics',
         tags,
         summary: 'Metrics of davylamp itself',
         description: 'Prometheus text format.',
         produces: ['text/plain'],
-        response: { 200: text('the page'), ...problems(401) },
+        response: { 200: text('the page'), ...problems(401, 403) },
       },
     },
     async (_request, reply) => {
@@ -91,8 +91,12 @@ export function healthRoutes(
   );
 }
 
-function lineOf({ name, ok, sentence }: ReadinessCheck): string {
-  return `${ok ? '[+]' : '[-]'}${name}: ${sentence.replaceAll(/\s+/g, ' ')}`;
+function isPassed({ ok, advisory }: ReadinessCheck): boolean {
+  return ok || advisory === true;
+}
+
+function lineOf({ name, ok, advisory, sentence }: ReadinessCheck): string {
+  return `${ok ? '[+]' : advisory === true ? '[!]' : '[-]'}${name}: ${sentence.replaceAll(/\s+/g, ' ')}`;
 }
 
 /** A check that hangs or throws is an answer, too: not ready. */

@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto';
+import { Analyses } from '../analysis/analyses.ts';
+import { Conductor } from '../analysis/conductor.ts';
+import { revisionOf } from '../analysis/revision.ts';
+import { Changes } from '../changes.ts';
+import type { Clock } from '../clock.ts';
+import type { DeliveryState } from '../delivery/port.ts';
+import { judgeNamed } from '../judges/registry.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { JobQueue } from '../queue/port.ts';
+import { Executor } from '../rollback/executor.ts';
+import { revertMessage } from '../rollback/message.ts';
+import type { Rollback } from '../rollback/record.ts';
+import { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Store } from '../store/port.ts';
+import type { LiveParts } from './parts.ts';
+import { tellAnalysis, tellRollback } from './telling.ts';
+
+const LOOKUP_TIMEOUT_MS = 10_000;
+
+export interface EngineDependencies {
+  store: Store;
+  queue: JobQueue;
+  clock: Clock;
+  parts: LiveParts;
+  log: Logger;
+  metrics: Metrics;
+  /** Named places at which tests end the process; nothing otherwise. */
+  reach: (point: string) => void;
+  complain: (what: string) => (error: unknown) => void;
+}
+
+/** The use cases and what drives them, wired to each other; they know the world as ports only. */
+export type Engine = ReturnType<typeof createEngine>;
+
+export function createEngine({ store, queue, clock, parts, log, metrics, reach, complain }: EngineDependencies) {
+  const { applications, deliveries, policies, repositories, sources } = parts;
+  const changes = new Changes();
+  const onMoved = (rollback: Rollback) => tellRollback(rollback, log, metrics, clock);
+  const rollbacks = new Rollbacks({ store, queue, clock, changes, policies, repositories, onMoved });
+  const stateOf = async (application: string, signal: AbortSignal): Promise<DeliveryState | null> => {
+    const delivery = deliveries.get(application);
+    if (delivery?.can.observe !== true) return null;
+    try {
+      return await delivery.observe(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      complain('a delivery could not be asked what it runs')(error);
+      return null;
+    }
+  };
+  const analyses = new Analyses({
+    store,
+    queue,
+    clock,
+    changes,
+    applications,
+    newId: () => randomUUID(),
+    revisionOf: (application, named) => {
+      const repository = repositories.get(policies.get(application)?.repository ?? '');
+      const from = { application, repository, delivery: deliveries.get(application) };
+      return revisionOf(named, from, AbortSignal.timeout(LOOKUP_TIMEOUT_MS));
+    },
+    stateOf,
+    onStarted: ({ application }) => metrics.analysisStarted(application),
+  });
+  const conductor = new Conductor({
+    store,
+    clock,
+    changes,
+    applications,
+    sources,
+    judgeNamed,
+    reach,
+    stateOf,
+    rollbackOf: (analysis) => (analysis.kind === 'release' ? rollbacks.idFor(analysis) : analysis.rollback),
+    onEnded: async (analysis) => {
+      if (analysis.kind === 'release') return { rollback: await rollbacks.decide(analysis) };
+      if (analysis.rollback !== null) await rollbacks.wake(analysis.rollback);
+      return { rollback: analysis.rollback };
+    },
+    onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
+    onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
+    onSettled: (analysis) => tellAnalysis(analysis, log, metrics),
+  });
+  const executor = new Executor({
+    store,
+    clock,
+    changes,
+    policies,
+    repositories,
+    deliveries,
+    messageOf: ({ id, application, verdictSentence, evidence }, bad) =>
+      revertMessage({ bad, rollback: id, application, verdictSentence, evidence }),
+    recoveryOf: async ({ id, application, badCommit, analysis }) => {
+      const before = analysis === null ? {} : (await analyses.get(analysis)).arguments;
+      return analyses.startRecovery({ rollback: id, application, revision: badCommit, arguments: before });
+    },
+    onMoved,
+    reach,
+  });
+  return {
+    analyses,
+    rollbacks,
+    conductor,
+    executor,
+    changes,
+    /** Queues what is open again, so that a job that was lost is no analysis or rollback that is lost. */
+    async drive(): Promise<void> {
+      await analyses.drive();
+      await rollbacks.drive();
+    },
+  };
+}

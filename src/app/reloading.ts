@@ -1,0 +1,100 @@
+import { resolveDefaults, type ResolvedConfig } from '../config/defaults.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { problemsOf, problemText } from '../config/problem.ts';
+import { refuseRestartKeys } from '../config/reload.ts';
+import { codeOf, sentenceOf } from '../errors.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+
+/** How the last attempt to take up the configuration ended; stands on /readyz. */
+export interface ReloadState {
+  ok: boolean;
+  code: string;
+  sentence: string;
+}
+
+export interface ReloadingDependencies {
+  /** Reads and checks the file as it is now. */
+  load: () => Promise<LoadedConfig>;
+  refuseUnavailable: (loaded: LoadedConfig) => void;
+  /** Builds what is new, then takes it up as a whole; when it throws, nothing has changed. */
+  take: (config: ResolvedConfig) => Promise<void>;
+  log: Logger;
+  metrics: Pick<Metrics, 'configReload'>;
+}
+
+/**
+ * Takes up a changed configuration while the service runs: checked completely first, then swapped as a whole. A bad one
+ * changes nothing: the old one runs on, and log, metrics and /readyz say so until a good one comes.
+ */
+export class Reloading {
+  readonly #deps: ReloadingDependencies;
+  #current: ResolvedConfig;
+  #state: ReloadState = { ok: true, code: 'started', sentence: 'the configuration of the start runs' };
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(current: ResolvedConfig, deps: ReloadingDependencies) {
+    this.#current = current;
+    this.#deps = deps;
+  }
+
+  get state(): ReloadState {
+    return this.#state;
+  }
+
+  get current(): ResolvedConfig {
+    return this.#current;
+  }
+
+  /**
+   * One at a time, in the order of the calls.
+   *
+   * @param cause what asked for it, for the log
+   * @returns whether there was anything to take up
+   * @throws CodedError `config_invalid`, `config_unreadable`, `reload_needs_restart`, `adapter_not_available` and what
+   *   building a part refuses; the old configuration runs on
+   */
+  async reload(cause: 'signal' | 'file' | 'request'): Promise<'taken' | 'unchanged'> {
+    const turn = this.#last.then(() => this.#once(cause));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #once(cause: string): Promise<'taken' | 'unchanged'> {
+    const { load, refuseUnavailable, take, log, metrics } = this.#deps;
+    try {
+      const loaded = await load();
+      const next = resolveDefaults(loaded.config);
+      const unchanged = JSON.stringify(next) === JSON.stringify(this.#current);
+      if (!unchanged) {
+        refuseUnavailable(loaded);
+        refuseRestartKeys(this.#current, next);
+        await take(next);
+        this.#current = next;
+        for (const warning of loaded.warnings) log.warn({ problem: warning }, 'configuration warning');
+      }
+      const result = unchanged ? 'unchanged' : 'taken';
+      metrics.configReload(result);
+      this.#state = { ok: true, code: result, sentence: `the configuration in the file runs (${result} by ${cause})` };
+      log.info({ cause, result }, 'configuration reloaded');
+      return result;
+    } catch (error) {
+      const code = codeOf(error);
+      metrics.configReload(RESULT_OF[code] ?? 'failed');
+      const problems = problemsOf(error).map(problemText);
+      this.#state = { ok: false, code, sentence: `the old configuration runs on: ${problems[0] ?? sentenceOf(error)}` };
+      log.error(
+        { cause, code, reason: sentenceOf(error), ...(problems.length > 0 && { problems }) },
+        'configuration not taken up, the old one runs on',
+      );
+      throw error;
+    }
+  }
+}
+
+const RESULT_OF: Readonly<Record<string, 'invalid' | 'needs_restart'>> = {
+  config_invalid: 'invalid',
+  config_unreadable: 'invalid',
+  adapter_not_available: 'invalid',
+  reload_needs_restart: 'needs_restart',
+};
