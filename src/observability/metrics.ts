@@ -234,10 +234,6 @@ export function createMetrics(known: { version: string; applications: readonly s
     httpRequest(method: string, route: string, status: number, seconds: number): void {
       httpSeconds.observe({ method, route, status }, seconds);
     },
-    /** @param kind of credential; `none` when there was none @param reason a word of ours, never what a caller sent */
-    authenticationFailed(kind: string, reason: string): void {
-      authenticationFailures.inc({ kind, reason });
-    },
     error(code: string): void {
       errors.inc({ code: errorCode(code) });
     },
