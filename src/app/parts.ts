@@ -134,7 +134,7 @@ export class LiveParts {
   }
 
   async #prepared(config: ResolvedConfig, fresh: Closable[]): Promise<PreparedParts> {
-    const { http } = this.#deps;
+    const { http, clock } = this.#deps;
     const before = this.#current;
     const readDeliverySecret = (file: string) => this.#secret(file, 'delivery.tokenFile');
     const deliveries = mapped(config.applications, ({ delivery }) => delivery);
@@ -146,7 +146,9 @@ export class LiveParts {
       repositories: await made(config.repositories, before?.repositories, fresh, async (name, repository) =>
         this.#repository(name, repository),
       ),
-      sources: await made(config.sources, before?.sources, fresh, (name, source) => createSource(name, source, { http })),
+      sources: await made(config.sources, before?.sources, fresh, (name, source) =>
+        createSource(name, source, { http, clock, readSecret: (file) => this.#secret(file, `sources.${name}`) }),
+      ),
       deliveries: await made(deliveries, before?.deliveries, fresh, (name, delivery) =>
         createDelivery(name, delivery, { http, readSecret: readDeliverySecret }),
       ),

@@ -5,7 +5,7 @@ import { isMap, own, type JsonMap } from './schema-node.ts';
 /** What the schema knows already and no module of this version does. A line goes when its adapter comes. */
 const LATER = {
   storage: new Set(['redis']),
-  source: new Set(['prometheus', 'elasticsearch']),
+  source: new Set(['prometheus']),
   delivery: new Set(['argo-rollouts', 'flagger', 'deployment']),
   forge: new Set(['github', 'gitlab', 'gitea']),
 };

@@ -1,22 +1,26 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../clock.ts';
 import type { HttpClient } from '../net/client.ts';
 import { createSource } from './registry.ts';
 
 const http: HttpClient = { request: () => Promise.reject(new Error('not called')), close: () => Promise.resolve() };
+const deps = { http, clock: systemClock, readSecret: () => Promise.reject(new Error('not called')) };
 
 describe('the registry of sources', () => {
   it('opens a scrape source without calling anything', async () => {
-    const source = await createSource('pages', { type: 'scrape', targets: [{ url: 'http://127.0.0.1:1/metrics' }] }, { http });
+    const source = await createSource('pages', { type: 'scrape', targets: [{ url: 'http://127.0.0.1:1/metrics' }] }, deps);
     await source.close();
   });
 
-  it.each([
-    { type: 'prometheus', url: 'http://prometheus:9090' } as const,
-    { type: 'elasticsearch', url: 'http://elasticsearch:9200' } as const,
-  ])('says of type $type that it comes later, and names the source and what there is', async (config) => {
-    await expect(createSource('prom', config, { http })).rejects.toMatchObject({
+  it('opens a source of documents without calling anything', async () => {
+    const source = await createSource('logs', { type: 'elasticsearch', url: 'http://elasticsearch:9200' }, deps);
+    await source.close();
+  });
+
+  it.each([{ type: 'prometheus', url: 'http://prometheus:9090' } as const])('says of type $type that it comes later, and names the source and what there is', async (config) => {
+    await expect(createSource('prom', config, deps)).rejects.toMatchObject({
       code: 'adapter_not_available',
-      message: `sources.prom: type ${config.type} comes with a later release; this version has: scrape`,
+      message: `sources.prom: type ${config.type} comes with a later release; this version has: scrape, elasticsearch`,
     });
   });
 });
