@@ -2,8 +2,8 @@ import { systemClock, type Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
 import { Clone, REMOTE, unknownCommit, type Credential, type Limits, type MirrorLog } from './clone.ts';
 import { gitError, readPush } from './errors.ts';
-import { branchName, identity, repositoryUrl, rollbackId, type Identity } from './names.ts';
-import type { CommitFacts, PushResult, Repository, RevertOrder, RevertResult } from './port.ts';
+import { branchName, identity, isRollbackId, repositoryUrl, rollbackId, type Identity } from './names.ts';
+import type { CommitFacts, OwnRollback, PushResult, Repository, RevertOrder, RevertResult } from './port.ts';
 import { revertOn } from './revert.ts';
 
 export interface RepositoryOptions {
@@ -30,6 +30,9 @@ export interface RepositoryOptions {
 const LIMITS: Limits = { localMs: 30_000, fetchMs: 60_000, cloneMs: 15 * 60_000, pushMs: 60_000 };
 
 const TRAILER = 'Davylamp-Rollback';
+/** What a revert commit of ours says of itself, in the order in which it is read. */
+const OWN_TRAILERS = [TRAILER, 'Davylamp-Application', 'Reverts'];
+const FULL_COMMIT_ID = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 const MESSAGE_LIMIT = 64 * 1024;
 const UTF8_BYTES_PER_CHARACTER = 4;
 
@@ -145,6 +148,34 @@ class MirroredRepository implements Repository {
     for (let index = 0; index + 2 < fields.length; index += 3) {
       const [sha = '', email, values = ''] = fields.slice(index, index + 3);
       if (email === this.#author.email && values.split('\n').includes(id)) found.push(sha.trim());
+    }
+    return found;
+  }
+
+  async ownRollbacks(limit: number, signal: AbortSignal): Promise<OwnRollback[]> {
+    const { head } = await this.#clone.refresh(signal);
+    const trailers = OWN_TRAILERS.map((key) => `%(trailers:key=${key},valueonly,unfold)`);
+    const { stdout } = await this.#clone.local(
+      {
+        subcommand: 'log',
+        args: [
+          `--format=${['%H', '%ct', '%ce', ...trailers].join('%x00')}%x00`,
+          `--max-count=${Math.max(1, Math.floor(limit))}`,
+          '--fixed-strings',
+          `--grep=${TRAILER}: `,
+          '--end-of-options',
+          head,
+          '--',
+        ],
+      },
+      signal,
+    );
+    const fields = stdout.split('\0').map((field) => field.trim());
+    const found: OwnRollback[] = [];
+    for (let index = 0; index + 5 < fields.length; index += 6) {
+      const [commit = '', seconds = '', email, rollback = '', application = '', reverts = ''] = fields.slice(index, index + 6);
+      const ours = email === this.#author.email && isRollbackId(rollback) && FULL_COMMIT_ID.test(reverts);
+      if (ours) found.push({ commit, at: Number(seconds) * 1_000, rollback, application, reverts });
     }
     return found;
   }

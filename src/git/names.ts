@@ -44,9 +44,13 @@ export function isCommitId(value: string): boolean {
   return COMMIT.test(value);
 }
 
+export function isRollbackId(value: string): boolean {
+  return ROLLBACK.test(value);
+}
+
 /** @throws CodedError `git_argument_refused` when the id of a rollback could mean something else to git */
 export function rollbackId(value: string): string {
-  if (!ROLLBACK.test(value)) throw refused('The id of the rollback', 'use letters, digits, ".", "_", ":" and "-"');
+  if (!isRollbackId(value)) throw refused('The id of the rollback', 'use letters, digits, ".", "_", ":" and "-"');
   return value;
 }
 

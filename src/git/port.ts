@@ -11,6 +11,17 @@ export interface CommitFacts {
   onBranch: boolean;
 }
 
+/** A commit of ours on the branch, as its trailers tell. */
+export interface OwnRollback {
+  commit: string;
+  /** Committer date, milliseconds since the epoch. */
+  at: number;
+  rollback: string;
+  application: string;
+  /** The commit that it took out. */
+  reverts: string;
+}
+
 export interface RevertOrder {
   badCommit: string;
   /** Whole commit message, trailers included. */
@@ -48,6 +59,11 @@ export interface Repository {
    * The trailer is the index, never the proof: callers check the content, too.
    */
   ownCommits(since: string, rollback: string, signal: AbortSignal): Promise<string[]>;
+  /**
+   * All of our own rollbacks among the last commits of the branch, newest first, at most `limit`: what Git still knows
+   * when the store was lost. Forged trailers (another identity) are left out.
+   */
+  ownRollbacks(limit: number, signal: AbortSignal): Promise<OwnRollback[]>;
   /** Computes the revert of `badCommit` on the fetched head as `git revert` would (mainline 1 for merges). */
   revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult>;
   /** Plain push without force of `commit` to the branch, or to `ref` when one is named. */

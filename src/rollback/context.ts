@@ -39,6 +39,8 @@ export interface ExecutorContext {
   deliveries: ReadonlyMap<string, Delivery>;
   /** The whole message of the revert commit; the same rollback and commit give the same message. */
   messageOf: (rollback: Rollback, badCommit: CommitFacts) => string;
+  /** Whether what the store knows of a repository agrees with Git: after a loss of the data, not before it was read anew. */
+  reconciled: (repository: string) => boolean;
   /** Starts, once, the check whether the metrics came back, and says how it stands. */
   recoveryOf: (rollback: Rollback) => Promise<Analysis>;
   onMoved: (rollback: Rollback) => void;

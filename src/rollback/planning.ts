@@ -1,7 +1,7 @@
 import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { heldBy } from './guards.ts';
 import type { Rollback } from './record.ts';
-import { factsOf, otherCanary } from './situation.ts';
+import { demandReconciled, factsOf, otherCanary } from './situation.ts';
 import { moved, short } from './transitions.ts';
 import { revertOn } from './writing.ts';
 
@@ -30,6 +30,7 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
     const sentence = `shadow: would ${describe(rollback)}; nothing was touched, set mode to propose or rollback to let it act`;
     return { next: moved(planned, { state: 'planned', code: 'shadow', sentence }, now) };
   }
+  demandReconciled(context, rollback);
   const held =
     (await otherCanary(context, rollback, 'wait', signal)) ?? heldBy(await factsOf(context, planned, bad, result.changed, now));
   if (held !== null) return { next: moved(planned, { state: 'held', ...held }, now) };

@@ -15,6 +15,18 @@ const OTHERS_LIMIT = 200;
 const CONTROLLER_GRACE_MS = 10_000;
 const FIRST_STEPS: readonly string[] = ['decided', 'approved', 'mode_changed'];
 
+/**
+ * A store that was emptied has forgotten limits, refusals and pushes: until it was reconciled from Git, nothing is
+ * rolled back automatically. It waits and is tried again; a person who approves or asks has looked.
+ *
+ * @throws CodedError `state_lost` (retryable)
+ */
+export function demandReconciled(context: ExecutorContext, rollback: Rollback): void {
+  if (rollback.trigger === 'manual' || rollback.approvedBy !== null || context.reconciled(rollback.repository)) return;
+  const sentence = `the store is new or was emptied, and what Git knows of earlier rollbacks in repository ${rollback.repository} has not been read yet`;
+  throw new CodedError('state_lost', sentence, { retryable: true });
+}
+
 /** Asked again right before the push: what failed together must not pass together. */
 export async function guardAgain(
   context: ExecutorContext,
@@ -23,6 +35,7 @@ export async function guardAgain(
   changed: readonly string[],
   signal: AbortSignal,
 ): Promise<Held | null> {
+  demandReconciled(context, rollback);
   const other = await otherCanary(context, rollback, 'go on', signal);
   return other ?? heldBy(await factsOf(context, rollback, bad, changed, context.clock.now()));
 }

@@ -216,6 +216,19 @@ export function describeRepository(name: string, make: () => Promise<RepositoryW
       expect(await repository.ownCommits(commit, 'rb-1', signal)).toEqual([]);
     });
 
+    it('tells all rollbacks of its own that Git knows, newest first, and no forged one', async () => {
+      expect(await repository.ownRollbacks(10, signal)).toEqual([]);
+      const sha = await bad();
+      const trailers = `Davylamp-Rollback: rb-1\nDavylamp-Application: shop\nReverts: ${sha}`;
+      const commit = await revertOf(sha, { message: `Revert "bad"\n\n${trailers}\n` });
+      await repository.push(commit, null, signal);
+      await world.commit(`an imitation\n\n${trailers.replace('rb-1', 'rb-2')}`, { 'docs.md': 'x\n' });
+      await world.commit('a mention of Davylamp-Rollback: rb-3 in a text', { 'docs.md': 'y\n' });
+      const found = await repository.ownRollbacks(10, signal);
+      expect(found).toEqual([{ commit, at: expect.any(Number), rollback: 'rb-1', application: 'shop', reverts: sha }]);
+      expect(Number.isInteger(found[0]?.at)).toBe(true);
+    });
+
     it('reports a remote that is down as passing, reads on, and goes on when it is back', async () => {
       const sha = await bad();
       const commit = await revertOf(sha);

@@ -1,0 +1,178 @@
+import type { Clock } from '../clock.ts';
+import { CodedError } from '../errors.ts';
+import type { OwnRollback, Repository } from '../git/port.ts';
+import type { RecordWrite, Store } from '../store/port.ts';
+import { opened } from './opening.ts';
+import type { Policy } from './policy.ts';
+import type { Rollback } from './record.ts';
+import { rollbackWrite } from './stored.ts';
+
+export interface ReconcilerContext {
+  store: Store;
+  clock: Clock;
+  policies: ReadonlyMap<string, Policy>;
+  repositories: ReadonlyMap<string, Repository>;
+  /** Reads anew what every cluster runs. */
+  lookAtClusters(signal: AbortSignal): Promise<void>;
+  onReconciled(done: { repository: string; rollbacks: number }): void;
+  /** A repository that could not be read; it is tried again, and holds no other one up. */
+  onFault(repository: string, error: unknown): void;
+}
+
+/** How often it is looked whether there is something to reconcile. */
+export const RECONCILE_MS = 2_000;
+/** Our own commits that are read back, newest first: what limits, loops and repeats are told from. */
+const MOST_COMMITS = 500;
+const DIFF_LIMIT = 20_000;
+/** Commits that are older count for no guard. */
+const GUARDED_MS = 31 * 86_400_000;
+const READ_TIMEOUT_MS = 15 * 60_000;
+
+interface Marker {
+  epoch: string;
+}
+
+/**
+ * The store is the memory, Git the witness. A data set that is new to us (first start, an emptied Redis, a restored
+ * backup) is compared with what Git says of our own rollbacks before anything is rolled back automatically.
+ */
+export class Reconciler {
+  readonly #context: ReconcilerContext;
+  readonly #reconciled = new Set<string>();
+  #epoch: string | null = null;
+
+  constructor(context: ReconcilerContext) {
+    this.#context = context;
+  }
+
+  /** Whether the store and this repository agree, as far as this process knows. */
+  reconciled(repository: string): boolean {
+    return this.#reconciled.has(repository);
+  }
+
+  /** Repositories that still have to be read. */
+  get open(): string[] {
+    return [...this.#context.repositories.keys()].filter((name) => !this.#reconciled.has(name));
+  }
+
+  /**
+   * Reads what has to be read, if anything. Called again and again; most calls find nothing to do.
+   * @throws CodedError `store_unavailable` (retryable)
+   */
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, repositories } = this.#context;
+    if (this.#epoch === null || (await store.condition()).code === 'state_lost') {
+      const epoch = await store.epoch();
+      if (epoch !== this.#epoch) this.#reconciled.clear();
+      this.#epoch = epoch;
+    }
+    const epoch = this.#epoch;
+    const open = this.open;
+    if (open.length === 0) return;
+    const markers = await store.getMany('state', open.map(idOf));
+    const unread = open.filter((name, at) => {
+      if ((markers[at]?.value as Marker | undefined)?.epoch !== epoch) return true;
+      this.#reconciled.add(name);
+      return false;
+    });
+    if (unread.length === 0) return;
+    await this.#context.lookAtClusters(signal);
+    await Promise.all(
+      unread.map(async (name) => {
+        const repository = repositories.get(name);
+        if (repository === undefined) return;
+        try {
+          await this.#read(repository, epoch, AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
+        } catch (error) {
+          signal.throwIfAborted();
+          this.#context.onFault(name, error);
+        }
+      }),
+    );
+  }
+
+  async #read(repository: Repository, epoch: string, signal: AbortSignal): Promise<void> {
+    const { store, clock } = this.#context;
+    const since = clock.now() - GUARDED_MS;
+    const known = (await repository.ownRollbacks(MOST_COMMITS, signal)).filter(({ at }) => at >= since);
+    let rebuilt = 0;
+    for (const own of known) {
+      if ((await store.get('rollback', own.rollback)) !== undefined) continue;
+      const policy = this.#context.policies.get(own.application);
+      if (policy === undefined || policy.repository !== repository.name) continue;
+      const rollback = fromGit(own, policy, await this.#planOf(repository, own, signal), clock.now());
+      if (await this.#stored(rollbackWrite(rollback, 0, own.at))) rebuilt += 1;
+    }
+    const marker = await store.get('state', idOf(repository.name));
+    const value: Marker = { epoch };
+    const write: RecordWrite = {
+      kind: 'state',
+      id: idOf(repository.name),
+      expect: marker?.version ?? 0,
+      createdAt: clock.now(),
+      index: { open: true },
+      value,
+    };
+    const sentence = `repository ${repository.name} was compared with the store; ${rebuilt} rollbacks are known again from Git`;
+    const entry = {
+      at: clock.now(),
+      event: 'state.reconciled',
+      application: '',
+      subject: idOf(repository.name),
+      code: rebuilt > 0 ? 'rebuilt' : 'nothing_missing',
+      sentence,
+      details: { repository: repository.name, rollbacks: rebuilt, epoch },
+    };
+    // Where another process was faster, its reading counts.
+    await this.#stored(write, entry);
+    this.#reconciled.add(repository.name);
+    this.#context.onReconciled({ repository: repository.name, rollbacks: rebuilt });
+  }
+
+  async #planOf(repository: Repository, own: OwnRollback, signal: AbortSignal): Promise<Rollback['plan']> {
+    const [facts, diff] = await Promise.all([
+      repository.commit(own.commit, signal),
+      repository.diff(own.commit, DIFF_LIMIT, signal),
+    ]);
+    return { kind: 'revert', head: facts.parents[0] ?? own.commit, changed: facts.paths, diff };
+  }
+
+  /** False when another process wrote the record first. */
+  async #stored(write: RecordWrite, ...entries: Parameters<Store['append']>[0][]): Promise<boolean> {
+    try {
+      await this.#context.store.commit([write], entries);
+      return true;
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'conflict') return false;
+      throw error;
+    }
+  }
+}
+
+function idOf(repository: string): string {
+  return `reconciled/${repository}`;
+}
+
+/** What Git knows of a rollback; how it ended is not known, and it is not gone on with. */
+function fromGit(own: OwnRollback, policy: Policy, plan: Rollback['plan'], now: number): Rollback {
+  const sentence = 'known from Git only: the record of it was lost, and with it what followed the push';
+  const cause = {
+    badCommit: own.reverts,
+    trigger: 'analysis' as const,
+    analysis: null,
+    requestedBy: 'git',
+    confounded: false,
+    sentence,
+    details: {},
+  };
+  return {
+    ...opened(own.rollback, policy, cause, own.at),
+    state: 'failed',
+    code: 'rebuilt',
+    sentence,
+    plan,
+    revertCommit: own.commit,
+    revertRef: policy.branch,
+    updatedAt: new Date(now).toISOString(),
+  };
+}
