@@ -56,6 +56,19 @@ export function endpointProblem(url: string): string | undefined {
   return 'the address holds a user name or a password; take it out, credentials come from files';
 }
 
+/** What is wrong with the address of a Redis, when something is. */
+export function redisUrlProblem(url: string): string | undefined {
+  const parsed = parseUrl(url);
+  if (parsed === undefined || parsed.hostname === '') return `expected redis://host:port/database; got '${shown(url)}'`;
+  if (parsed.username !== '' || parsed.password !== '') {
+    return 'the address holds a user name or a password; take it out and use username and passwordFile';
+  }
+  if (!/^(\/[0-9]{0,4})?$/.test(parsed.pathname) || parsed.search !== '' || parsed.hash !== '') {
+    return 'expected nothing but the number of a database after host and port';
+  }
+  return undefined;
+}
+
 /** What git itself refuses in a branch name (git-check-ref-format), and a leading dash. */
 export function branchProblem(branch: string): string | undefined {
   const bad = /[\s\p{Cc}~^:?*[\\]|\.\.|@\{|\/\/|\/\.|\.lock(\/|$)/u.test(branch) || /^[-./]|[./]$/.test(branch) || branch === '@';

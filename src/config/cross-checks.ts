@@ -12,6 +12,7 @@ import { argumentsOf, queriesOf, templateFindings, templateWarnings } from './te
 
 interface Sections {
   server: JsonMap;
+  storage: JsonMap;
   sources: JsonMap;
   repositories: JsonMap;
   applications: JsonMap;
@@ -30,6 +31,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
   };
   const sections: Sections = {
     server: section('server'),
+    storage: section('storage'),
     sources: section('sources'),
     repositories: section('repositories'),
     applications: section('applications'),
@@ -42,6 +44,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
   return {
     errors: [
       ...serverFindings(sections.server),
+      ...storageFindings(sections.storage),
       ...sourceFindings(sections.sources),
       ...repositoryFindings(sections.repositories),
       ...entries(sections.applications).flatMap(([name, application]) =>
@@ -86,6 +89,12 @@ function serverFindings(server: JsonMap): Finding[] {
   if (listen === undefined || !/:[0-9]{1,5}$/.test(listen)) return [];
   const tokens = own(server, 'tokens');
   return faulty(['server', 'listen'], listenProblem(listen, Array.isArray(tokens) && tokens.length > 0));
+}
+
+function storageFindings(storage: JsonMap): Finding[] {
+  const url = textAt(storage, 'url');
+  if (own(storage, 'kind') !== 'redis' || url === undefined || !/^rediss?:/.test(url)) return [];
+  return faulty(['storage', 'url'], redisUrlProblem(url));
 }
 
 function sourceFindings(sources: JsonMap): Finding[] {

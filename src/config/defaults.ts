@@ -10,7 +10,7 @@ type Filled<T, Open extends keyof T = never> = Required<Omit<T, Open>> & Pick<T,
 type SourceOf<Name extends Source['type']> = Extract<Source, { type: Name }>;
 type DeliveryOf<Name extends DeliveryConfig['type']> = Extract<DeliveryConfig, { type: Name }>;
 type MetricOf<Name extends MetricSpec['type']> = Extract<MetricSpec, { type: Name }>;
-type Storage = NonNullable<Config['storage']>;
+type StorageOf<Kind extends NonNullable<Config['storage']>['kind']> = Extract<NonNullable<Config['storage']>, { kind: Kind }>;
 
 export type ResolvedSource =
   | (Omit<Filled<SourceOf<'scrape'>>, 'targets'> & { targets: Required<SourceOf<'scrape'>['targets'][number]>[] })
@@ -29,7 +29,7 @@ export type ResolvedApplication = Omit<Filled<Application>, 'delivery' | 'guards
 };
 export interface ResolvedConfig {
   server: Filled<NonNullable<Config['server']>>;
-  storage: Filled<Extract<Storage, { kind: 'embedded' }>> | Extract<Storage, { kind: 'redis' }>;
+  storage: Filled<StorageOf<'embedded'>> | Filled<StorageOf<'redis'>, 'username' | 'passwordFile'>;
   log: Filled<NonNullable<Config['log']>>;
   workers: Filled<NonNullable<Config['workers']>>;
   sources: Record<string, ResolvedSource>;

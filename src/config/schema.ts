@@ -11,6 +11,7 @@ import { policyFields } from '../rollback/policy.ts';
 import { ElasticsearchSource } from '../sources/elasticsearch/schema.ts';
 import { PrometheusSource } from '../sources/prometheus/schema.ts';
 import { ScrapeSource } from '../sources/scrape/schema.ts';
+import { RedisStorage } from '../store/redis/schema.ts';
 import { schemaNode } from './schema-node.ts';
 
 /**
@@ -59,10 +60,6 @@ export const EmbeddedStorage = Type.Object(
       Type.String({ minLength: 1, default: './data', description: 'Folder, relative to the configuration file.' }),
     ),
   },
-  closed,
-);
-export const RedisStorage = Type.Object(
-  { kind: Type.Literal('redis'), url: Type.String({ pattern: '^rediss?://', description: 'Address of the Redis.' }) },
   closed,
 );
 export const Storage = Type.Union([EmbeddedStorage, RedisStorage], {
