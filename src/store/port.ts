@@ -106,3 +106,25 @@ export interface Store {
   prune(kind: RecordKind, query: { before: number; limit: number }): Promise<number>;
   close(): Promise<void>;
 }
+
+/** One thing of a data set, as it stands in a backup. */
+export type ArchivedPart = { record: StoredRecord } | { entry: ChainedEntry };
+
+/** Takes a whole data set out of a place and puts it into another one; every adapter has it beside its store. */
+export interface Archive {
+  /** Whether there is neither a record nor a journal entry. */
+  isEmpty(): Promise<boolean>;
+  /**
+   * Every record, then every journal entry, oldest first, all as they were at one moment, page by page while the store
+   * goes on working. A reader that stops early releases it.
+   * @throws CodedError `backup_running` (retryable: there is one at a time), `backup_interrupted`, `store_unavailable`
+   */
+  snapshot(): AsyncGenerator<readonly ArchivedPart[], void, undefined>;
+  /**
+   * Writes parts as they are, versions and hashes included, into a place that was empty before the first call. Until
+   * `finish`, nothing opens the place as a store: `restore_incomplete`.
+   */
+  load(parts: readonly ArchivedPart[]): Promise<void>;
+  /** Everything is loaded: it is a data set with an epoch of its own from now on. */
+  finish(): Promise<void>;
+}

@@ -1,4 +1,4 @@
-import { MAX_RECORD_BYTES } from '../../src/store/embedded/store.ts';
+import { MAX_RECORD_BYTES } from '../../src/store/limits.ts';
 import { embeddedPlace } from './embedded-place.ts';
 import { describeStore } from './store.ts';
 

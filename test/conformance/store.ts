@@ -194,6 +194,115 @@ export function describeStore(name: string, limits: { maxRecordBytes: number }, 
       });
     });
 
+    describe('several records at once', () => {
+      it('come in the order of the ids, and nothing where there is none', async () => {
+        await store.commit([record('a'), record('b', { value: 'second' }), record('b', { kind: 'rollback', value: 'other' })]);
+        const found = await store.getMany('analysis', ['b', 'nobody', 'a', 'b']);
+        expect(found.map((each) => each?.id)).toEqual(['b', undefined, 'a', 'b']);
+        expect(found[0]).toEqual(await store.get('analysis', 'b'));
+      });
+
+      it('are none for no ids, and at most 1,000', async () => {
+        expect(await store.getMany('analysis', [])).toEqual([]);
+        const many = Array.from({ length: 1_000 }, (_, n) => `n${n}`);
+        expect(await store.getMany('analysis', many)).toHaveLength(1_000);
+        await expect(store.getMany('analysis', [...many, 'one more'])).rejects.toThrow(RangeError);
+      });
+    });
+
+    it.each(['webhook', 'alert', 'sighting', 'state', 'idempotency', 'measurements'] as const)(
+      'keeps records of kind %s',
+      async (kind) => {
+        await store.commit([record('a', { kind, value: { of: kind } })]);
+        expect(await store.get(kind, 'a')).toMatchObject({ kind, version: 1, value: { of: kind } });
+        expect(ids((await store.list(kind, { limit: 10 })).records)).toEqual(['a']);
+      },
+    );
+
+    describe('the identity of the data set', () => {
+      it('is made once and stays', async () => {
+        const first = await store.epoch();
+        expect(first).toMatch(/^[0-9a-f-]{36}$/);
+        await store.commit([record('a')]);
+        expect(await store.epoch()).toBe(first);
+        await close();
+        await open();
+        expect(await store.epoch()).toBe(first);
+      });
+
+      it('is another one in another place', async () => {
+        const other = await makePlace();
+        const { store: elsewhere, close: closeElsewhere } = await other.open();
+        expect(await elsewhere.epoch()).not.toBe(await store.epoch());
+        await closeElsewhere();
+        await other.remove();
+      });
+
+      it('is in order as long as nothing happens', async () => {
+        expect(await store.condition()).toMatchObject({ ok: true });
+        await store.close();
+        expect(await store.condition()).toMatchObject({ ok: false, code: 'store_unavailable' });
+      });
+    });
+
+    describe('pruning', () => {
+      const at = (id: string, createdAt: number, open?: boolean, changes: Partial<RecordWrite> = {}) =>
+        record(id, {
+          createdAt,
+          index: { application: 'shop', state: 's', ...(open === undefined ? {} : { open }) },
+          ...changes,
+        });
+
+      it('removes the oldest closed records that are old enough, so many at a time', async () => {
+        await store.commit([at('a', 1, false), at('b', 2, true), at('c', 3), at('d', 4, false), at('e', 5, false)]);
+        expect(await store.prune('analysis', { before: 5, limit: 2 })).toBe(2);
+        expect(ids(await allPages({ limit: 10 }))).toEqual(['e', 'd', 'b']);
+        expect(await store.prune('analysis', { before: 5, limit: 2 })).toBe(1);
+        expect(await store.prune('analysis', { before: 5, limit: 2 })).toBe(0);
+        expect(ids(await allPages({ limit: 10 }))).toEqual(['e', 'b']);
+        for (const query of [{ application: 'shop' }, { state: 's' }]) {
+          expect(ids(await allPages({ ...query, limit: 10 }))).toEqual(['e', 'b']);
+        }
+        expect(ids(await allPages({ open: false, limit: 10 }))).toEqual(['e']);
+        expect(await store.get('analysis', 'a')).toBeUndefined();
+      });
+
+      it('never removes an open record, and removes one that was closed since', async () => {
+        await store.commit([at('a', 1, true)]);
+        expect(await store.prune('analysis', { before: 100, limit: 10 })).toBe(0);
+        await store.commit([at('a', 1, false, { expect: 1 })]);
+        expect(await store.prune('analysis', { before: 100, limit: 10 })).toBe(1);
+      });
+
+      it('takes measurements along with their analysis and leaves those of a kept one', async () => {
+        const measurements = (id: string) => at(id, 1, undefined, { kind: 'measurements' });
+        await store.commit([at('old', 1, false), measurements('old'), at('running', 1, true), measurements('running')]);
+        await store.commit([measurements('orphan')]);
+        expect(await store.prune('measurements', { before: 100, limit: 10 })).toBe(1);
+        expect(await store.get('measurements', 'orphan')).toBeUndefined();
+        expect(await store.get('measurements', 'old')).toBeDefined();
+        expect(await store.prune('analysis', { before: 100, limit: 10 })).toBe(1);
+        expect(await store.get('measurements', 'old')).toBeUndefined();
+        expect(await store.get('measurements', 'running')).toBeDefined();
+        expect((await store.list('measurements', { limit: 10 })).records).toHaveLength(1);
+      });
+
+      it('keeps to its kind and to the journal', async () => {
+        await store.commit([at('a', 1, false), at('a', 1, false, { kind: 'webhook' })], [entry()]);
+        expect(await store.prune('webhook', { before: 100, limit: 10 })).toBe(1);
+        expect(await store.get('analysis', 'a')).toBeDefined();
+        expect(await store.journal({ limit: 10 })).toHaveLength(1);
+      });
+
+      it('lets a pruned id be used again, from version 1', async () => {
+        await store.commit([at('a', 1, false)]);
+        await store.prune('analysis', { before: 100, limit: 10 });
+        expect(await rejection(store.commit([at('a', 1, false, { expect: 1 })]))).toMatchObject({ code: 'conflict' });
+        await store.commit([at('a', 2, false)]);
+        expect(await store.get('analysis', 'a')).toMatchObject({ version: 1 });
+      });
+    });
+
     describe('listing', () => {
       const releases: RecordWrite[] = [
         record('a', { createdAt: 10, index: { application: 'shop', state: 'Running', open: true } }),
@@ -363,6 +472,9 @@ export function describeStore(name: string, limits: { maxRecordBytes: number }, 
       await store.close();
       for (const late of [
         store.get('analysis', 'a'),
+        store.getMany('analysis', ['a']),
+        store.epoch(),
+        store.prune('analysis', { before: 1, limit: 1 }),
         store.commit([record('late')]),
         store.list('analysis', { limit: 1 }),
         store.append(entry()),

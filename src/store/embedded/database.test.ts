@@ -1,16 +1,18 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, open as openFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, open as openFile, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Worker } from 'node:worker_threads';
+import { gunzipSync } from 'node:zlib';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
 import { firstBreak } from '../chain.ts';
 import { MAX_PENDING_REQUESTS, openEmbedded } from './database.ts';
+import { SCHEMA_VERSION } from './migrations.ts';
 import type { EmbeddedDatabase } from './port.ts';
 import { createEmbeddedStore } from './store.ts';
 
@@ -22,7 +24,7 @@ let folder: string;
 let file: string;
 const opened: EmbeddedDatabase[] = [];
 
-async function open(options: { requestTimeoutMs?: number } = {}): Promise<EmbeddedDatabase> {
+async function open(options: { requestTimeoutMs?: number; restoring?: boolean } = {}): Promise<EmbeddedDatabase> {
   const database = await openEmbedded({ folder, clock: systemClock, ...options });
   opened.push(database);
   return database;
@@ -124,11 +126,51 @@ describe('opening the embedded database', () => {
 
   it('refuses a schema that is newer than it knows, and changes nothing', async () => {
     await written();
-    tamper("UPDATE meta SET value = 99 WHERE key = 'schema'");
+    tamper("UPDATE meta SET value = 99 WHERE key = 'schema'; UPDATE meta SET value = '9.9.9' WHERE key = 'written_by'");
     const error = await refusal(open());
     expect(error).toMatchObject({ code: 'store_newer', retryable: false, details: { found: 99 } });
-    tamper("UPDATE meta SET value = 1 WHERE key = 'schema'");
+    expect(error.message).toContain('version 9.9.9');
+    tamper(`UPDATE meta SET value = ${SCHEMA_VERSION} WHERE key = 'schema'`);
     expect(await createEmbeddedStore(await open()).get('analysis', 'a0')).toBeDefined();
+  });
+
+  describe('with the schema of an older version', () => {
+    beforeEach(async () => {
+      await mkdir(folder);
+      const packed = await readFile(new URL('../../../test/fixtures/store/embedded-schema-1.db.gz', import.meta.url));
+      await writeFile(file, gunzipSync(packed), { mode: 0o600 });
+    });
+
+    it('brings a file of schema 1 up to date and keeps what it holds', async () => {
+      const database = await open();
+      const store = createEmbeddedStore(database);
+      expect(await store.get('analysis', 'a1')).toMatchObject({ version: 1, value: { phase: 'Failed', ä: [1.5, null] } });
+      expect(await store.get('analysis', 'a2')).toMatchObject({ version: 2, value: { phase: 'Running' } });
+      const journal = await store.journal({ limit: 10 });
+      expect(journal.map(({ subject }) => subject)).toEqual(['a1', 'a2', 'r1']);
+      expect(firstBreak(journal, null)).toBeNull();
+      expect(await database.request('job.counts', null)).toMatchObject({ tick: { waiting: 1 } });
+      expect(await store.prune('analysis', { before: Date.now(), limit: 10 })).toBe(1);
+      const epoch = await store.epoch();
+      await database.close();
+      expect(await createEmbeddedStore(await open()).epoch()).toBe(epoch);
+    });
+
+    it('is brought up to date once when two processes start at the same time', async () => {
+      const results = await Promise.all([openElsewhere(), openElsewhere(), openElsewhere()]);
+      expect(results.filter((result) => result !== 'open' && result !== 'store_locked')).toEqual([]);
+      expect(results).toContain('open');
+      expect((await createEmbeddedStore(await open()).journal({ limit: 10 })).length).toBe(3);
+    });
+  });
+
+  it('refuses a data set that a restore has not finished, but for that restore', async () => {
+    await written();
+    tamper("INSERT INTO meta (key, value) VALUES ('restoring', 1)");
+    const error = await refusal(open());
+    expect(error).toMatchObject({ code: 'restore_incomplete', retryable: false });
+    expect(error.message).toContain(folder);
+    await open({ restoring: true });
   });
 
   it('goes on where a process was killed while it made the database', async () => {
@@ -224,7 +266,7 @@ describe('a database in trouble', () => {
     const [thread] = await made;
     const store = createEmbeddedStore(database);
     const pending = [
-      database.request('journal.append', { json: lists(1_000_000) }),
+      database.request('record.commit', { writes: [], entries: [lists(1_000_000)], epoch: database.epoch }),
       store.get('analysis', 'a'),
       store.commit([{ kind: 'analysis', id: 'a', expect: 0, createdAt: 0, index: {}, value: 1 }]),
     ].map(refusal);
@@ -237,9 +279,37 @@ describe('a database in trouble', () => {
     expect(await createEmbeddedStore(await open()).get('analysis', 'a')).toBeUndefined();
   });
 
+  it.each([
+    ['was removed', () => rm(folder, { recursive: true })],
+    [
+      'was replaced by another one',
+      async () => {
+        await cp(folder, `${folder}-copy`, { recursive: true });
+        await rename(folder, `${folder}-old`);
+        await rename(`${folder}-copy`, folder);
+      },
+    ],
+  ])('says that its state is lost when its file %s, and has to be started anew', async (_, harm) => {
+    const database = await open();
+    const store = createEmbeddedStore(database);
+    const write = (id: string) => store.commit([{ kind: 'analysis', id, expect: 0, createdAt: 0, index: {}, value: 1 }]);
+    await write('a');
+    await harm();
+    expect(await refusal(write('b'))).toMatchObject({ code: 'state_lost', retryable: true });
+    expect(await store.condition()).toMatchObject({ ok: false, code: 'state_lost' });
+    expect(await database.lost).toMatchObject({ code: 'state_lost' });
+  });
+
+  it('writes nothing into a data set of another identity', async () => {
+    const database = await open();
+    const commit = database.request('record.commit', { writes: [], entries: ['{}'], epoch: 'another' });
+    expect(await refusal(commit)).toMatchObject({ code: 'state_lost', retryable: true });
+    expect(await createEmbeddedStore(database).journal({ limit: 10 })).toEqual([]);
+  });
+
   it('rejects a call that takes too long and serves the next ones', async () => {
     const database = await open({ requestTimeoutMs: 20 });
-    const slow = database.request('journal.append', { json: lists(1_000_000) });
+    const slow = database.request('record.commit', { writes: [], entries: [lists(1_000_000)], epoch: database.epoch });
     expect(await refusal(slow)).toMatchObject({ code: 'store_unavailable', retryable: true });
     const store = createEmbeddedStore(database);
     for (;;) {

@@ -3,7 +3,15 @@ import { performance } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../clock.ts';
 import { CodedError, sentenceOf } from '../../errors.ts';
-import { fromFailure, type FromThread, type Reply, type Request, type ThreadStart, type ToThread } from './messages.ts';
+import {
+  fromFailure,
+  type FromThread,
+  type Opened,
+  type Reply,
+  type Request,
+  type ThreadStart,
+  type ToThread,
+} from './messages.ts';
 import type { EmbeddedDatabase, OperationName, Operations } from './port.ts';
 
 /** A request that got no answer in this time is rejected; a disk that stalls must not hold callers for ever. */
@@ -41,29 +49,42 @@ interface Pending {
  * Opens the database of a folder in a thread of its own; both are made when they are missing.
  *
  * @param options.clock says what "now" is for jobs that ran when the last process ended
+ * @param options.version of davylamp; the file says which one wrote it last
+ * @param options.restoring whether it is opened to be restored into
+ * @param options.commitDelayMs lets every commit take so much longer, as on a slow disk; for the bench
  * @throws CodedError `store_locked` (another davylamp runs on the folder), `store_newer`, `store_corrupt`, `store_folder`,
- *   `store_unavailable` (retryable)
+ *   `store_unavailable` (retryable), `restore_incomplete`
  */
 export async function openEmbedded(options: {
   folder: string;
   clock: Clock;
   log?: Log;
+  version?: string;
+  restoring?: boolean;
   requestTimeoutMs?: number;
+  commitDelayMs?: number;
 }): Promise<EmbeddedDatabase> {
-  const { clock, log, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  const {
+    clock,
+    log,
+    requestTimeoutMs = REQUEST_TIMEOUT_MS,
+    version = 'unknown',
+    restoring = false,
+    commitDelayMs = 0,
+  } = options;
   const folder = resolve(options.folder);
   const started = performance.now();
   const worker = new Worker(threadModule(), {
-    workerData: { folder, now: clock.now() } satisfies ThreadStart,
+    workerData: { folder, now: clock.now(), version, restoring, commitDelayMs } satisfies ThreadStart,
     name: 'davylamp-store',
     resourceLimits: THREAD_LIMITS,
     // Neither the flags of the process nor its environment, where secrets may stand, are of use in there.
     execArgv: [],
     env: {},
   });
-  const { recoveredJobs } = await opened(worker, folder);
+  const { epoch, recoveredJobs } = await opened(worker, folder);
   log?.info({ folder, recoveredJobs, ms: Math.round(performance.now() - started) }, `The database in ${folder} is open.`);
-  return new ThreadedDatabase(worker, folder, requestTimeoutMs, log);
+  return new ThreadedDatabase(worker, { folder, epoch, requestTimeoutMs, log });
 }
 
 /**
@@ -75,7 +96,7 @@ function threadModule(): URL {
   return new URL(compiled, import.meta.url);
 }
 
-function opened(worker: Worker, folder: string): Promise<{ recoveredJobs: number }> {
+function opened(worker: Worker, folder: string): Promise<Opened> {
   return new Promise((resolveOpened, reject) => {
     const stopListening = () => {
       clearTimeout(timer);
@@ -110,6 +131,7 @@ function lostThread(folder: string, cause: unknown): CodedError {
 
 class ThreadedDatabase implements EmbeddedDatabase {
   readonly folder: string;
+  readonly epoch: string;
   readonly lost: Promise<Error>;
   readonly #worker: Worker;
   readonly #timeoutMs: number;
@@ -125,15 +147,17 @@ class ThreadedDatabase implements EmbeddedDatabase {
   #closing: Promise<void> | undefined;
   #drained: () => void = () => {};
 
-  constructor(worker: Worker, folder: string, timeoutMs: number, log: Log | undefined) {
+  constructor(worker: Worker, options: { folder: string; epoch: string; requestTimeoutMs: number; log: Log | undefined }) {
+    const { folder, epoch, requestTimeoutMs, log } = options;
     this.#worker = worker;
     this.folder = folder;
-    this.#timeoutMs = timeoutMs;
+    this.epoch = epoch;
+    this.#timeoutMs = requestTimeoutMs;
     this.#log = log;
     this.lost = new Promise((resolveLost) => {
       const fail = (cause: unknown) => {
         if (this.#failure !== undefined) return;
-        const failure = lostThread(folder, cause);
+        const failure = cause instanceof CodedError ? cause : lostThread(folder, cause);
         this.#failure = failure;
         this.#log?.error({ folder, code: failure.code }, failure.message);
         for (const pending of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) this.#reject(pending, failure);
@@ -144,6 +168,11 @@ class ThreadedDatabase implements EmbeddedDatabase {
       worker.on('messageerror', fail);
       worker.on('exit', (code) => {
         if (this.#closing === undefined || this.#sent.length > 0) fail(`it ended with code ${code}`);
+      });
+      worker.on('message', (message: FromThread) => {
+        if (!('lost' in message)) return;
+        fail(fromFailure(message.lost));
+        void worker.terminate();
       });
     });
     worker.on('message', (message: FromThread) => {

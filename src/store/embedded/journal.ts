@@ -10,7 +10,11 @@ interface Row {
   entry: string;
 }
 
-type Handlers = { [Name in 'journal.append' | 'journal.read']: (input: Operations[Name]['input']) => Operations[Name]['output'] };
+interface Handlers {
+  /** @param json a `JournalEntry` */
+  append: (json: string) => ChainedEntry;
+  'journal.read': (input: Operations['journal.read']['input']) => ChainedEntry[];
+}
 
 /** The operations on the journal, inside the transaction that the thread has begun. */
 export function journalHandlers(connection: Connection): Handlers {
@@ -20,7 +24,7 @@ export function journalHandlers(connection: Connection): Handlers {
   const ofSubject = prepare<Row>(connection, 'SELECT * FROM journal WHERE subject = ? AND number > ? ORDER BY number LIMIT ?');
 
   return {
-    'journal.append': ({ json }) => {
+    append: (json) => {
       // The end is read anew each time: an entry before this one may have been rolled back.
       const entry = link(JSON.parse(json) as JournalEntry, last.get() ?? null);
       insert.run(entry.number, entry.subject, entry.previous, entry.hash, JSON.stringify(plainEntry(entry)));

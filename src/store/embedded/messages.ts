@@ -6,10 +6,21 @@ export interface ThreadStart {
   folder: string;
   /** Milliseconds since the epoch. */
   now: number;
+  /** Version of davylamp; stands in the file for the one that finds it too new. */
+  version: string;
+  /** Whether a data set that a restore has not finished may be opened: by that restore. */
+  restoring: boolean;
+  /** Every commit takes so much longer, as on a slow disk; for the bench. */
+  commitDelayMs: number;
+}
+export interface Opened {
+  epoch: string;
+  recoveredJobs: number;
 }
 export type Request = { [Name in OperationName]: { name: Name; input: Operations[Name]['input'] } }[OperationName];
 export type ToThread = { batch: Request[] } | { close: true };
-export type FromThread = { opened: { recoveredJobs: number } } | { refused: Failure } | { replies: Reply[] };
+/** `lost`: the file is no longer where it was opened; the thread is of no use from then on. */
+export type FromThread = { opened: Opened } | { refused: Failure } | { replies: Reply[] } | { lost: Failure };
 /** One for each request of the batch, in its order. */
 export type Reply = { output: unknown } | { failure: Failure };
 

@@ -43,6 +43,25 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX jobs_waiting ON jobs (kind, not_before) WHERE claim IS NULL;
   CREATE INDEX jobs_running ON jobs (kind, claim) WHERE claim IS NOT NULL;
   `,
+  // The identity of the data set, in the shape of a random UUID; retention; snapshots.
+  `
+  INSERT INTO meta (key, value) SELECT 'epoch', substr(h, 1, 8) || '-' || substr(h, 9, 4) || '-4' || substr(h, 14, 3) || '-a' ||
+    substr(h, 18, 3) || '-' || substr(h, 21) FROM (SELECT lower(hex(randomblob(16))) AS h);
+  CREATE INDEX records_closed ON records (kind, created_at, id) WHERE open IS NOT 1;
+
+  CREATE TABLE snapshot_rows (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    created_at NUMERIC,
+    application TEXT,
+    state TEXT,
+    open INTEGER,
+    json TEXT
+  );
+  CREATE UNIQUE INDEX snapshot_rows_id ON snapshot_rows (kind, id);
+  CREATE TABLE snapshot_position (kind TEXT NOT NULL, id TEXT NOT NULL);
+  `,
 ];
 
 /** The version that this code writes. */

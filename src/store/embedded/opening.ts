@@ -18,10 +18,14 @@ const LOG_KEEP_BYTES = 16 * 1_048_576;
  * descriptor of a file drops all POSIX locks that the process holds on it, the one that keeps a second davylamp out
  * included (https://sqlite.org/howtocorrupt.html 2.2).
  *
- * @throws CodedError `store_locked`, `store_newer`, `store_corrupt`, `store_folder`, `store_unavailable`
+ * @throws CodedError `store_locked`, `store_newer`, `store_corrupt`, `store_folder`, `store_unavailable`, `restore_incomplete`
  */
-export function openConnection(folder: string): Connection {
-  const path = join(folder, FILE);
+export function openConnection(options: { folder: string; version: string; restoring: boolean }): {
+  connection: Connection;
+  epoch: string;
+} {
+  const { folder } = options;
+  const path = databaseFile(folder);
   try {
     makeFolder(folder);
     if (!existsSync(path)) make(path, folder);
@@ -30,8 +34,8 @@ export function openConnection(folder: string): Connection {
     if ((mode & 0o077) !== 0) chmodSync(path, 0o600);
     const connection = lock(new Database(path));
     check(connection, folder, size);
-    migrate(connection, folder);
-    return connection;
+    migrate(connection, options);
+    return { connection, epoch: identify(connection, options) };
   } catch (error) {
     if (sqliteCode(error) === undefined && error instanceof Error && 'syscall' in error) {
       throw new CodedError(
@@ -42,6 +46,10 @@ export function openConnection(folder: string): Connection {
     }
     throw explained(error, folder);
   }
+}
+
+export function databaseFile(folder: string): string {
+  return join(folder, FILE);
 }
 
 function makeFolder(folder: string): void {
@@ -113,20 +121,42 @@ function check(connection: Connection, folder: string, bytes: number): void {
   if (meta === undefined) throw corrupt(folder, `${FILE} is not a database of davylamp`);
 }
 
-function migrate(connection: Connection, folder: string): void {
-  const row = prepare<{ value: number }>(connection, "SELECT value FROM meta WHERE key = 'schema'").get();
-  const version = row?.value ?? 0;
+function migrate(connection: Connection, { folder, version: running }: { folder: string; version: string }): void {
+  const version = Number(meta(connection, 'schema') ?? 0);
+  const writer = meta(connection, 'written_by');
   if (version > SCHEMA_VERSION) {
     throw new CodedError(
       'store_newer',
-      `The database in ${folder} was written by a newer davylamp (schema ${version}; this one knows ${SCHEMA_VERSION}). ` +
-        'Run that version or a later one, or give this one a folder of its own in storage.path.',
-      { details: { folder, found: version, known: SCHEMA_VERSION } },
+      `The database in ${folder} was written by a newer davylamp (${writer === undefined ? '' : `version ${writer}, `}schema ` +
+        `${version}; this one knows ${SCHEMA_VERSION}). Run that version or a later one, or put back the backup that was made ` +
+        'before the update, or give this one a folder of its own in storage.path.',
+      { details: { folder, found: version, known: SCHEMA_VERSION, writtenBy: writer ?? null } },
     );
   }
-  if (version === SCHEMA_VERSION) return;
+  if (version === SCHEMA_VERSION && writer === running) return;
+  const set = prepare(connection, 'INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
   connection.exec('BEGIN');
   for (const step of MIGRATIONS.slice(version)) connection.exec(step);
-  prepare(connection, "INSERT OR REPLACE INTO meta (key, value) VALUES ('schema', ?)").run(SCHEMA_VERSION);
+  set.run('schema', SCHEMA_VERSION);
+  set.run('written_by', running);
   connection.exec('COMMIT');
+}
+
+/** @returns the epoch */
+function identify(connection: Connection, { folder, restoring }: { folder: string; restoring: boolean }): string {
+  if (meta(connection, 'restoring') !== undefined && !restoring) {
+    throw new CodedError(
+      'restore_incomplete',
+      `A restore into ${folder} did not come to its end. Remove the folder and run davylamp restore again.`,
+      { details: { folder } },
+    );
+  }
+  const epoch = meta(connection, 'epoch');
+  if (epoch === undefined) throw corrupt(folder, 'it has no identity');
+  return epoch;
+}
+
+function meta(connection: Connection, key: string): string | undefined {
+  const row = prepare<{ value: string | number }>(connection, 'SELECT value FROM meta WHERE key = ?').get(key);
+  return row === undefined ? undefined : String(row.value);
 }

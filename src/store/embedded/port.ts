@@ -5,6 +5,8 @@
  */
 import type { Job } from '../../queue/port.ts';
 import type { ChainedEntry, RecordIndex, RecordKind } from '../port.ts';
+import type { Position } from '../cursor.ts';
+import type { RowWrite } from '../limits.ts';
 
 /** A record with its value as JSON text. */
 export interface RecordRow {
@@ -14,21 +16,6 @@ export interface RecordRow {
   createdAt: number;
   index: RecordIndex;
   json: string;
-}
-
-export interface RecordRowWrite {
-  kind: RecordKind;
-  id: string;
-  expect: number;
-  createdAt: number;
-  index: RecordIndex;
-  json: string;
-}
-
-/** A place in a listing: the last record of the page before. */
-export interface Position {
-  createdAt: number;
-  id: string;
 }
 
 export interface ListInput {
@@ -60,11 +47,13 @@ export type JobCounts = Record<JobKind, { waiting: number; running: number }>;
 /** Every operation with what goes in and what comes out. */
 export interface Operations {
   'record.get': { input: { kind: RecordKind; id: string }; output: RecordRow | undefined };
-  /** `entries`: journal entries as JSON, appended in the same transaction. */
-  'record.commit': { input: { writes: RecordRowWrite[]; entries: string[] }; output: ChainedEntry[] };
+  'record.getMany': { input: { kind: RecordKind; ids: readonly string[] }; output: (RecordRow | undefined)[] };
+  /** `entries`: journal entries as JSON, appended in the same transaction; `epoch`: the data set that is written to. */
+  'record.commit': { input: { writes: RowWrite[]; entries: string[]; epoch: string }; output: ChainedEntry[] };
+  /** How many records of the kind went. */
+  'record.prune': { input: { kind: RecordKind; before: number; limit: number }; output: number };
   'record.list': { input: ListInput; output: { rows: RecordRow[]; more: boolean } };
-  /** `json`: a `JournalEntry`. */
-  'journal.append': { input: { json: string }; output: ChainedEntry };
+  'store.epoch': { input: null; output: string };
   'journal.read': { input: { after: number; subject?: string; limit: number }; output: ChainedEntry[] };
   'job.enqueue': { input: { kind: JobKind; key: string; notBefore: number }; output: undefined };
   /** `holding`: the claims that are known to run, when an answer was lost; every other one is due again. */
@@ -76,6 +65,14 @@ export interface Operations {
   'job.counts': { input: null; output: JobCounts };
   /** When the oldest waiting job of each kind is due, milliseconds since the epoch; no key for a kind without one. */
   'job.oldest': { input: null; output: Partial<Record<JobKind, number>> };
+  'archive.isEmpty': { input: null; output: boolean };
+  /** Begins a snapshot at `now`, milliseconds since the epoch; `end` is the number of the last journal entry. */
+  'archive.begin': { input: { now: number }; output: { session: string; end: number } };
+  /** The next records of the snapshot; none when all were read. */
+  'archive.records': { input: { session: string; now: number; limit: number; maxCharacters: number }; output: RecordRow[] };
+  'archive.end': { input: { session: string }; output: undefined };
+  'archive.load': { input: { rows: RecordRow[]; entries: ChainedEntry[] }; output: undefined };
+  'archive.finish': { input: null; output: undefined };
 }
 
 export type OperationName = keyof Operations;
@@ -84,6 +81,8 @@ export type OperationName = keyof Operations;
 export interface EmbeddedDatabase {
   /** Absolute. */
   readonly folder: string;
+  /** Of the data set that was found, or made, at the opening. */
+  readonly epoch: string;
   /** Resolves once, if the thread dies while it is needed; the process has to be started anew then. */
   readonly lost: Promise<Error>;
   /**

@@ -1,9 +1,10 @@
-import { CodedError } from '../../errors.ts';
+import { conflict, type RowWrite } from '../limits.ts';
 import type { RecordIndex, RecordKind } from '../port.ts';
-import type { ListInput, Operations, RecordRow, RecordRowWrite } from './port.ts';
+import type { ListInput, Operations, RecordRow } from './port.ts';
 import { prepare, type Connection, type Sql } from './sql.ts';
 
-interface Row {
+/** As a `SELECT *` of records gives it. */
+export interface Row {
   id: string;
   version: number;
   created_at: number;
@@ -13,9 +14,10 @@ interface Row {
   json: string;
 }
 
-type Handlers = {
-  [Name in 'record.get' | 'record.list']: (input: Operations[Name]['input']) => Operations[Name]['output'];
-} & { write: (writes: readonly RecordRowWrite[]) => void };
+type Name = 'record.get' | 'record.getMany' | 'record.list' | 'record.prune';
+type Handlers = { [Each in Name]: (input: Operations[Each]['input']) => Operations[Each]['output'] } & {
+  write: (writes: readonly RowWrite[]) => void;
+};
 
 /** The operations on records, inside the transaction that the thread has begun. */
 export function recordHandlers(connection: Connection): Handlers {
@@ -31,17 +33,23 @@ export function recordHandlers(connection: Connection): Handlers {
      WHERE kind = ? AND id = ? AND version = ?`,
   );
 
-  const write = ({ kind, id, expect, createdAt, index, json }: RecordRowWrite): void => {
+  const write = (row: RowWrite): void => {
+    const { kind, id, expect, createdAt, index, json } = row;
     const columns = [createdAt, index.application ?? null, index.state ?? null, flag(index.open), json];
     const changed = expect === 0 ? insert.run(kind, id, ...columns) : update.run(...columns, kind, id, expect);
-    if (changed === 1) return;
-    const found = find.get(kind, id)?.version ?? 0;
-    throw new CodedError(
-      'conflict',
-      `The ${kind} record ${id} has changed: version ${expect} was expected, ${found} is stored. Read it again and decide anew.`,
-      { details: { kind, id, expected: expect, found } },
-    );
+    if (changed !== 1) throw conflict(row, find.get(kind, id)?.version ?? 0);
   };
+
+  const closed = (condition: string) =>
+    prepare<{ id: string }>(
+      connection,
+      `SELECT id FROM records AS r WHERE kind = ? AND open IS NOT 1 AND created_at < ? ${condition}
+       ORDER BY created_at, id LIMIT ?`,
+    );
+  const oldest = closed('');
+  // Measurements go with their analysis, and never while it runs.
+  const oldestMeasurements = closed("AND NOT EXISTS (SELECT 1 FROM records AS a WHERE a.kind = 'analysis' AND a.id = r.id)");
+  const remove = prepare(connection, 'DELETE FROM records WHERE kind = ? AND id = ?');
 
   const pages = new Map<string, Sql<Row>>();
 
@@ -49,6 +57,19 @@ export function recordHandlers(connection: Connection): Handlers {
     'record.get': ({ kind, id }) => {
       const row = find.get(kind, id);
       return row && fromRow(kind, row);
+    },
+    'record.getMany': ({ kind, ids }) =>
+      ids.map((id) => {
+        const row = find.get(kind, id);
+        return row && fromRow(kind, row);
+      }),
+    'record.prune': ({ kind, before, limit }) => {
+      const rows = (kind === 'measurements' ? oldestMeasurements : oldest).all(kind, before, limit);
+      for (const { id } of rows) {
+        remove.run(kind, id);
+        if (kind === 'analysis') remove.run('measurements', id);
+      }
+      return rows.length;
     },
     write: (writes) => {
       for (const each of writes) write(each);
@@ -95,7 +116,7 @@ function nextRow(input: ListInput): { text: string; parameters: (string | number
   };
 }
 
-function fromRow(kind: RecordKind, row: Row): RecordRow {
+export function fromRow(kind: RecordKind, row: Row): RecordRow {
   const index: RecordIndex = {};
   if (row.application !== null) index.application = row.application;
   if (row.state !== null) index.state = row.state;
