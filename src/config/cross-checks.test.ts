@@ -278,6 +278,21 @@ describe('paths of an application', () => {
   });
 });
 
+describe('the address of a Redis', () => {
+  const said = (url: string) => errors({ storage: { kind: 'redis', url } });
+
+  it('holds host, port and database, and nothing secret', () => {
+    for (const url of ['redis://h', 'redis://h:6379/1', 'rediss://[::1]:6380', 'redis://redis.infra.svc/']) {
+      expect(said(url)).toEqual([]);
+    }
+    expect(said('redis://me:hunter2@h')).toEqual([
+      'storage.url: the address holds a user name or a password; take it out and use username and passwordFile',
+    ]);
+    expect(said('redis://h/one')).toEqual(['storage.url: expected nothing but the number of a database after host and port']);
+    expect(said('redis://')).toEqual(["storage.url: expected redis://host:port/database; got 'redis://'"]);
+  });
+});
+
 describe('what this version does not act on', () => {
   it('is named, part by part', () => {
     const found = warnings({

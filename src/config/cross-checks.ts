@@ -1,7 +1,14 @@
 import { Value } from 'typebox/value';
 import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
-import { branchProblem, endpointProblem, listenProblem, repositoryUrlProblem, usesSsh } from './addresses.ts';
+import {
+  branchProblem,
+  endpointProblem,
+  listenProblem,
+  redisUrlProblem,
+  repositoryUrlProblem,
+  usesSsh,
+} from './addresses.ts';
 import { overlapWarnings, pathProblem } from './application-paths.ts';
 import { availabilityWarnings } from './availability.ts';
 import type { Finding } from './check.ts';
