@@ -2,6 +2,8 @@ import { resolve } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDuration } from './analysis/quantities.ts';
+import { RETENTION_MS, prune } from './analysis/retention.ts';
+import { WATCH_MS } from './analysis/timeline.ts';
 import { createEngine } from './app/engine.ts';
 import { Workers, type DrainResult } from './app/draining.ts';
 import { LiveParts } from './app/parts.ts';
@@ -10,6 +12,7 @@ import { Reloading } from './app/reloading.ts';
 import { openStorage } from './app/storage.ts';
 import { repeat } from './background.ts';
 import { systemClock, type Clock } from './clock.ts';
+import { keepOf } from './config/applications.ts';
 import { unavailableParts } from './config/availability.ts';
 import { resolveDefaults, type ResolvedConfig } from './config/defaults.ts';
 import type { LoadedConfig } from './config/load.ts';
@@ -22,6 +25,7 @@ import { judgeNamed } from './judges/registry.ts';
 import { createHttpClient } from './net/client.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { RECONCILE_MS } from './rollback/reconciling.ts';
 import { readVersion } from './version.ts';
 
 /** Open work is driven again this often, so that a job that was lost is no analysis or rollback that is lost. */
@@ -122,7 +126,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     log,
     tokens: config.server.tokens,
     maxBodyBytes: config.server.maxBodyBytes,
-    readiness: () => readinessOf({ store, queue, draining, configuration: reloading.state }),
+    readiness: () => readinessOf({ store, queue, reconciler: engine.reconciler, draining, configuration: reloading.state }),
     clock,
   });
 
@@ -156,7 +160,16 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         rollbacks,
         noted((job, signal) => engine.executor.run(job, signal)),
       );
-      stops.push(repeat(() => engine.drive(), DRIVE_MS, complain('open work could not be driven')));
+      stops.push(
+        repeat((signal) => engine.reconciler.run(signal), RECONCILE_MS, complain('the store could not be compared with Git')),
+        repeat((signal) => engine.timeline.watch(signal), WATCH_MS, complain('what runs could not be stored')),
+        repeat(
+          (signal) => prune({ store, clock }, keepOf(reloading.current), signal),
+          RETENTION_MS,
+          complain('old records stay'),
+        ),
+        repeat(() => engine.drive(), DRIVE_MS, complain('open work could not be driven')),
+      );
       parts.start();
       const { source } = options;
       if (source !== undefined) {

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * @returns a function that stops it and waits for the running one
  */
 export function repeat(
-  task: (signal: AbortSignal) => Promise<void>,
+  task: (signal: AbortSignal) => Promise<unknown>,
   pauseMs: number,
   onError: (error: unknown) => void,
 ): () => Promise<void> {

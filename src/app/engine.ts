@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { Analyses } from '../analysis/analyses.ts';
 import { Conductor } from '../analysis/conductor.ts';
 import { revisionOf } from '../analysis/revision.ts';
+import { Timeline } from '../analysis/timeline.ts';
 import { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { DeliveryState } from '../delivery/port.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { JobQueue } from '../queue/port.ts';
 import { Executor } from '../rollback/executor.ts';
 import { revertMessage } from '../rollback/message.ts';
+import { Reconciler } from '../rollback/reconciling.ts';
 import type { Rollback } from '../rollback/record.ts';
 import { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Store } from '../store/port.ts';
@@ -74,15 +76,30 @@ export function createEngine({ store, queue, clock, parts, log, metrics, reach, 
     judgeNamed,
     reach,
     stateOf,
-    rollbackOf: (analysis) => (analysis.kind === 'release' ? rollbacks.idFor(analysis) : analysis.rollback),
+    rollbackOf: (analysis) => (analysis.kind === 'recovery' ? analysis.rollback : rollbacks.idFor(analysis)),
     onEnded: async (analysis) => {
-      if (analysis.kind === 'release') return { rollback: await rollbacks.decide(analysis) };
+      if (analysis.kind !== 'recovery') return { rollback: await rollbacks.decide(analysis) };
       if (analysis.rollback !== null) await rollbacks.wake(analysis.rollback);
       return { rollback: analysis.rollback };
     },
     onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
     onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
     onSettled: (analysis) => tellAnalysis(analysis, log, metrics),
+  });
+  const timeline = new Timeline({
+    store,
+    clock,
+    deliveries,
+    onFault: (application, error) => complain(`the delivery of ${application} could not be asked what it runs`)(error),
+  });
+  const reconciler = new Reconciler({
+    store,
+    clock,
+    policies,
+    repositories,
+    lookAtClusters: (signal) => timeline.watch(signal),
+    onReconciled: (done) => log.info(done, 'the store agrees with Git'),
+    onFault: (repository, error) => complain(`repository ${repository} could not be compared with the store`)(error),
   });
   const executor = new Executor({
     store,
@@ -91,6 +108,7 @@ export function createEngine({ store, queue, clock, parts, log, metrics, reach, 
     policies,
     repositories,
     deliveries,
+    reconciled: (repository) => reconciler.reconciled(repository),
     messageOf: ({ id, application, verdictSentence, evidence }, bad) =>
       revertMessage({ bad, rollback: id, application, verdictSentence, evidence }),
     recoveryOf: async ({ id, application, badCommit, analysis }) => {
@@ -106,6 +124,8 @@ export function createEngine({ store, queue, clock, parts, log, metrics, reach, 
     conductor,
     executor,
     changes,
+    timeline,
+    reconciler,
     /** Queues what is open again, so that a job that was lost is no analysis or rollback that is lost. */
     async drive(): Promise<void> {
       await analyses.drive();

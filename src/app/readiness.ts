@@ -7,6 +7,7 @@ import type { ReloadState } from './reloading.ts';
 export async function readinessOf(parts: {
   store: Store;
   queue: JobQueue;
+  reconciler: { readonly open: readonly string[] };
   draining: boolean;
   configuration: ReloadState;
 }): Promise<ReadinessCheck[]> {
@@ -20,6 +21,16 @@ export async function readinessOf(parts: {
     },
     { name: 'store', ok: store.ok, sentence: said(store) },
     { name: 'queue', ok: queue.ok, sentence: said(queue) },
+    // Analyses run all the same; only automatic rollbacks wait.
+    {
+      name: 'reconciled',
+      ok: parts.reconciler.open.length === 0,
+      advisory: true,
+      sentence:
+        parts.reconciler.open.length === 0
+          ? 'the store agrees with Git'
+          : `automatic rollbacks wait until the store was compared with ${parts.reconciler.open.join(', ')} (state_lost)`,
+    },
     // The old configuration works, so this makes nothing unready.
     { name: 'configuration', ok: configuration.ok, advisory: true, sentence: said(configuration) },
   ];

@@ -1,5 +1,8 @@
+import type { RoutedApplication } from '../alerts/routing.ts';
 import type { AnalysedApplication } from '../analysis/analyses.ts';
 import { planOf } from '../analysis/plan.ts';
+import { parseDuration } from '../analysis/quantities.ts';
+import type { Keep } from '../analysis/retention.ts';
 import { CodedError } from '../errors.ts';
 import type { Policy } from '../rollback/policy.ts';
 import type { ResolvedApplication, ResolvedConfig } from './defaults.ts';
@@ -20,6 +23,19 @@ export function policies(config: ResolvedConfig): Map<string, Policy> {
     if (known === undefined) throw missing(name, `repository "${repository}"`);
     return { application: name, repository, branch: known.branch, paths, mode, ...guards, onConfounded, onUndeployable };
   });
+}
+
+/** Which alerts each application listens to, in the order of the configuration. */
+export function routedApplications(config: ResolvedConfig): RoutedApplication[] {
+  return Object.entries(config.applications).map(([name, { alerts }]) => ({ name, alerts }));
+}
+
+/** How long closed records are kept, in milliseconds by kind. */
+export function keepOf({ retention }: ResolvedConfig): Keep {
+  const { analyses, rollbacks, alerts, keys, sightings } = retention;
+  const [analysis, rollback, alert, key, sighting] = [analyses, rollbacks, alerts, keys, sightings].map(parseDuration);
+  // What a webhook led to stands in the records of its alerts.
+  return { analysis, rollback, alert, webhook: alert, idempotency: key, sighting };
 }
 
 function mapped<T>(config: ResolvedConfig, make: (name: string, application: ResolvedApplication) => T): Map<string, T> {
