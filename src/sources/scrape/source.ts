@@ -4,13 +4,13 @@ import { Value } from 'typebox/value';
 import { parseDuration } from '../../analysis/quantities.ts';
 import { CodedError } from '../../errors.ts';
 import type { HttpClient } from '../../net/client.ts';
+import { NAME, createMatcher, matchesSeries, parseSelector, type Matcher } from '../../promql/selector.ts';
 import type { MetricSource, SourceAnswer, SourceQuery } from '../port.ts';
 import { Carried, PRIMING, bucketsAnswer, countAnswer, gaugeAnswer, type Counted, type Missing } from './answers.ts';
 import { TargetStates, advance, type TargetIncreases, type TargetReading } from './counters.ts';
 import type { Labels } from './exposition.ts';
 import { scrapePage, type PageSeries, type ScrapedPage } from './page.ts';
 import type { ScrapeSource } from './schema.ts';
-import { NAME, createMatcher, matchesSeries, parseSelector, type Matcher } from './selector.ts';
 
 /** What one analysis carries from tick to tick. Series are named by hashes: label values stay out of the store. */
 const Cursor = Type.Object({

@@ -1,6 +1,6 @@
-import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
-import type { Labels } from './exposition.ts';
-import { compilePattern } from '../../patterns/pattern.ts';
+import { CodedError, codeOf, sentenceOf } from '../errors.ts';
+import { compilePattern } from '../patterns/pattern.ts';
+import { readString } from './strings.ts';
 
 export type Operator = '=' | '!=' | '=~' | '!~';
 
@@ -13,6 +13,9 @@ export interface Matcher {
   matches(value: string): boolean;
 }
 
+/** Pairs of name and value, without the metric name. */
+type Labels = readonly (readonly [name: string, value: string])[];
+
 export const NAME = '__name__';
 export const MAX_SELECTOR_LENGTH = 4_000;
 const MAX_MATCHERS = 100;
@@ -20,7 +23,8 @@ const MAX_REMEMBERED = 10_000;
 
 /**
  * Reads PromQL's instant vector selector: `name`, `{label="value", ...}` or both, with `=`, `!=`, `=~`, `!~` and strings
- * in double, single or back quotes. Ranges, offsets, functions and arithmetic are not part of it.
+ * in double, single or back quotes. Names of metrics and labels may be quoted, too, as `{"http.requests", "a.b"="c"}`.
+ * Ranges, offsets, functions and arithmetic are not part of it.
  *
  * Source: https://prometheus.io/docs/prometheus/latest/querying/basics/#time-series-selectors and #string-literals.
  *
@@ -37,12 +41,15 @@ export function parseSelector(text: string): Matcher[] {
   reader.skipBlanks();
   const name = reader.word(/[a-zA-Z_:][a-zA-Z0-9_:]*/y);
   if (name !== null) matchers.push(createMatcher(NAME, '=', name));
+  let named = name !== null;
   reader.skipBlanks();
   if (reader.take('{')) {
     reader.skipBlanks();
     while (!reader.take('}')) {
       if (matchers.length === MAX_MATCHERS) reader.fail(`a selector may have at most ${MAX_MATCHERS} conditions`);
-      matchers.push(readMatcher(reader, name !== null));
+      const { matcher, isName } = readMatcher(reader, named);
+      matchers.push(matcher);
+      named ||= isName;
       reader.skipBlanks();
       if (!reader.sees('}') && !reader.take(',')) reader.fail('expected "," or "}"');
       reader.skipBlanks();
@@ -50,9 +57,7 @@ export function parseSelector(text: string): Matcher[] {
   } else if (name === null) reader.fail('expected a metric name or "{"');
   reader.skipBlanks();
   if (!reader.done()) {
-    reader.fail(
-      'expected the end: a source of type scrape takes a plain selector, without range, offset, function or arithmetic',
-    );
+    reader.fail('expected the end: a counter or gauge is a plain selector, without range, offset, function or arithmetic');
   }
   if (!matchers.some((matcher) => !matcher.matches(''))) {
     throw new CodedError(
@@ -66,19 +71,25 @@ export function parseSelector(text: string): Matcher[] {
   return matchers;
 }
 
-function readMatcher(reader: Reader, named: boolean): Matcher {
+function readMatcher(reader: Reader, named: boolean): { matcher: Matcher; isName: boolean } {
   const start = reader.column;
-  const label = reader.word(/[a-zA-Z_][a-zA-Z0-9_]*/y);
-  if (label === null) reader.fail('expected a label name');
-  if (label === NAME && named) reader.fail('the metric name is given twice', start);
+  const quoted = reader.seesQuote();
+  const label = quoted ? reader.quoted() : reader.word(/[a-zA-Z_][a-zA-Z0-9_]*/y);
+  if (label === null || label === '') reader.fail('expected a label name', start);
   reader.skipBlanks();
+  const isName = quoted && (reader.sees(',') || reader.sees('}'));
+  if ((isName || label === NAME) && named) reader.fail('the metric name is given twice', start);
+  if (isName) return { matcher: createMatcher(NAME, '=', label), isName };
   const operator = (['=~', '!~', '!=', '='] as const).find((known) => reader.take(known));
-  if (operator === undefined) reader.fail('expected =, !=, =~ or !~');
+  if (operator === undefined)
+    reader.fail(reader.sees('"') || reader.sees("'") ? 'expected = before the text' : 'expected =, !=, =~ or !~');
+  if (reader.sees('=')) reader.fail('expected a text in quotes; equality is written with one =');
   reader.skipBlanks();
   const column = reader.column;
+  if (!reader.seesQuote() && !reader.done()) reader.fail('expected a text in quotes, such as "shop"');
   const value = reader.quoted();
   try {
-    return createMatcher(label, operator, value);
+    return { matcher: createMatcher(label, operator, value), isName };
   } catch (error) {
     if (codeOf(error) !== 'pattern_invalid') throw error;
     return reader.fail(`the regular expression cannot be used: ${sentenceOf(error)}`, column, error);
@@ -114,17 +125,6 @@ export function matchesSeries(matchers: readonly Matcher[], name: string, labels
     return matcher.matches(labels.find(([label]) => label === matcher.label)?.[1] ?? '');
   });
 }
-
-const ESCAPES: ReadonlyMap<string, string> = new Map([
-  ['a', '\u0007'],
-  ['b', '\b'],
-  ['f', '\f'],
-  ['n', '\n'],
-  ['r', '\r'],
-  ['t', '\t'],
-  ['v', '\v'],
-  ['\\', '\\'],
-]);
 
 class Reader {
   readonly #text: string;
@@ -163,44 +163,14 @@ class Reader {
     return found;
   }
 
-  quoted(): string {
-    const open = this.#at;
-    const quote = this.#text[this.#at] ?? '';
-    if (quote !== '"' && quote !== "'" && quote !== '`') this.fail('expected a text in quotes');
-    this.#at++;
-    let value = '';
-    for (;;) {
-      const letter = this.#text[this.#at];
-      if (letter === undefined || (letter === '\n' && quote !== '`')) this.fail('the quote is not closed', open + 1);
-      if (letter === quote) break;
-      if (letter === '\\' && quote !== '`') value += this.#escape(quote);
-      else {
-        value += letter;
-        this.#at++;
-      }
-    }
-    this.#at++;
-    return value;
+  seesQuote(): boolean {
+    return /["'`]/.test(this.#text[this.#at] ?? '');
   }
 
-  /** The escapes of Go's string literals, which PromQL takes over. */
-  #escape(quote: string): string {
-    const start = this.column;
-    this.#at++;
-    const letter = this.#text[this.#at] ?? '';
-    const simple = letter === quote ? quote : ESCAPES.get(letter);
-    if (simple !== undefined) {
-      this.#at++;
-      return simple;
-    }
-    const numeric = this.word(/x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}/y);
-    if (numeric === null) this.fail('this escape is not known; a backslash itself is written \\\\', start);
-    const octal = /^[0-7]/.test(numeric);
-    const code = octal ? Number.parseInt(numeric, 8) : Number.parseInt(numeric.slice(1), 16);
-    // Go takes \x and octal for bytes of UTF-8, which may be no text at all.
-    if ((octal || numeric.startsWith('x')) && code > 0x7f) this.fail('write characters beyond ASCII as \\u', start);
-    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) this.fail('there is no such character', start);
-    return String.fromCodePoint(code);
+  quoted(): string {
+    const { value, end } = readString(this.#text, this.#at, (what, at) => this.fail(what, at + 1));
+    this.#at = end;
+    return value;
   }
 
   fail(what: string, column = this.column, cause?: unknown): never {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CodedError } from '../../errors.ts';
+import { CodedError } from '../errors.ts';
 import { matchesSeries, parseSelector } from './selector.ts';
 
 function selects(selector: string, name: string, labels: Record<string, string> = {}): boolean {
