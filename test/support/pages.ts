@@ -7,6 +7,8 @@ export interface Traffic {
   errorShare: number;
 }
 type Track = 'canary' | 'stable';
+/** In the place of a status. */
+const HANG = 0;
 
 /**
  * Two metrics pages whose counters grow with the wall clock, at /canary and /stable; a page can be made to answer
@@ -35,6 +37,7 @@ export async function startPages() {
   };
   const server = createServer((request, response) => {
     const side = settle(request.url === '/canary' ? 'canary' : 'stable');
+    if (side.status === HANG) return;
     if (side.status !== 200) {
       response.writeHead(side.status).end('not now');
       return;
@@ -58,6 +61,10 @@ export async function startPages() {
     },
     answer(track: Track, status: number) {
       settle(track).status = status;
+    },
+    /** Takes requests and never answers them, until `answer` is called. */
+    hang(track: Track) {
+      settle(track).status = HANG;
     },
     async close() {
       server.close();
