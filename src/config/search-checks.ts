@@ -39,6 +39,20 @@ export function searchSourceFindings(path: Path, template: Template, sources: Js
   });
 }
 
+/** What the schema of a source of documents cannot say about its credentials. */
+export function credentialFindings(path: Path, source: JsonMap): Finding[] {
+  if (own(source, 'type') !== 'elasticsearch') return [];
+  const has = (key: string) => own(source, key) !== undefined;
+  const kinds = ['apiKeyFile', 'tokenFile', 'username'].filter(has);
+  const [, second] = kinds;
+  if (second !== undefined) {
+    return [{ path: [...path, second], part: 'key', message: `expected one kind of credential; got ${kinds.join(', ')}` }];
+  }
+  if (has('username') === has('passwordFile')) return [];
+  const absent = has('username') ? 'passwordFile' : 'username';
+  return [{ path: [...path, absent], part: 'value', message: 'is required; username and passwordFile belong together' }];
+}
+
 function wordOf(query: Query): 'search' | 'counter' | 'gauge' | 'query' {
   if ('search' in query) return 'search';
   if ('counter' in query) return 'counter';
