@@ -10,12 +10,12 @@ export function isLoopback(host: string): boolean {
 }
 
 /** What is wrong with the address that is listened on, when something is. */
-export function listenProblem(listen: string, hasTokens: boolean): string | undefined {
+export function listenProblem(listen: string, knowsCallers: boolean): string | undefined {
   const port = Number(listen.slice(listen.lastIndexOf(':') + 1));
   if (port > 65_535) return `expected a port from 0 to 65535; got ${port}`;
   const host = listen.slice(0, listen.lastIndexOf(':'));
-  if (isLoopback(host) || hasTokens) return undefined;
-  return `${host} can be reached from other machines, which needs server.tokens; add a token or listen on 127.0.0.1`;
+  if (isLoopback(host) || knowsCallers) return undefined;
+  return `${host} can be reached from other machines, which needs server.tokens or another way to know callers; add a token or listen on 127.0.0.1`;
 }
 
 /** What is wrong with the address of a Git repository, when something is. The address itself is not repeated. */

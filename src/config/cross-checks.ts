@@ -4,7 +4,6 @@ import { Template } from '../analysis/template.ts';
 import {
   branchProblem,
   endpointProblem,
-  listenProblem,
   redisUrlProblem,
   repositoryUrlProblem,
   usesSsh,
@@ -14,6 +13,7 @@ import { availabilityWarnings } from './availability.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
+import { serverFindings } from './server-checks.ts';
 import { searchSourceFindings } from './search-checks.ts';
 import { argumentsOf, queriesOf, templateFindings, templateWarnings } from './template-checks.ts';
 
@@ -50,7 +50,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
   }
   return {
     errors: [
-      ...serverFindings(sections.server),
+      ...serverFindings(sections.server, Object.keys(sections.applications)),
       ...storageFindings(sections.storage),
       ...sourceFindings(sections.sources),
       ...repositoryFindings(sections.repositories),
@@ -89,13 +89,6 @@ function textAt(map: JsonMap, key: string): string | undefined {
 
 function faulty(path: Path, message: string | undefined): Finding[] {
   return message === undefined ? [] : [{ path, part: 'value', message }];
-}
-
-function serverFindings(server: JsonMap): Finding[] {
-  const listen = textAt(server, 'listen');
-  if (listen === undefined || !/:[0-9]{1,5}$/.test(listen)) return [];
-  const tokens = own(server, 'tokens');
-  return faulty(['server', 'listen'], listenProblem(listen, Array.isArray(tokens) && tokens.length > 0));
 }
 
 function storageFindings(storage: JsonMap): Finding[] {

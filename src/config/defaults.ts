@@ -3,6 +3,7 @@ import { Value } from 'typebox/value';
 import type { MetricSpec, Template } from '../analysis/template.ts';
 import type { Guards } from '../rollback/policy.ts';
 import { branchFor, isMap, recordOf, type SchemaNode } from './schema-node.ts';
+import type { ResolvedServer } from './server.ts';
 import { configNode, type Application, type Config, type DeliveryConfig, type RepositoryConfig, type Source } from './schema.ts';
 
 /** Every optional key is there, but for those named, which have no default. */
@@ -28,7 +29,7 @@ export type ResolvedApplication = Omit<Filled<Application>, 'delivery' | 'guards
   guards: Required<Guards>;
 };
 export interface ResolvedConfig {
-  server: Filled<NonNullable<Config['server']>>;
+  server: ResolvedServer;
   storage: Filled<StorageOf<'embedded'>> | Filled<StorageOf<'redis'>, 'username' | 'passwordFile'>;
   log: Filled<NonNullable<Config['log']>>;
   workers: Filled<NonNullable<Config['workers']>>;

@@ -13,6 +13,7 @@ import { PrometheusSource } from '../sources/prometheus/schema.ts';
 import { ScrapeSource } from '../sources/scrape/schema.ts';
 import { RedisStorage } from '../store/redis/schema.ts';
 import { schemaNode } from './schema-node.ts';
+import { Server } from './server.ts';
 
 /**
  * The whole configuration. This one constant is the check, the type, the JSON Schema for editors and the
@@ -23,35 +24,6 @@ const named = { ...closed, default: {} };
 const Name = Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$' });
 const duration = (value: string, description: string) =>
   Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
-
-export const Server = Type.Object(
-  {
-    listen: Type.Optional(
-      Type.String({
-        pattern: '^(\\[[0-9a-fA-F:.]+\\]|[^:\\s]+):[0-9]{1,5}$',
-        default: '127.0.0.1:8080',
-        description: 'Address and port; port 0 takes a free one.',
-      }),
-    ),
-    tokens: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            name: Type.String({ minLength: 1, maxLength: 100, description: 'Stands in the journal as who did it.' }),
-            sha256: Type.String({
-              pattern: '^[0-9a-f]{64}$',
-              description: 'SHA-256 of the token, in hex; the token itself is never in the configuration.',
-            }),
-          },
-          closed,
-        ),
-        { maxItems: 100, default: [], description: 'Bearer tokens. Without one, only a loopback address may be listened on.' },
-      ),
-    ),
-    maxBodyBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 1_048_576, description: 'Largest request body.' })),
-  },
-  { ...closed, default: {}, description: 'The HTTP API.' },
-);
 
 export const EmbeddedStorage = Type.Object(
   {

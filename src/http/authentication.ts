@@ -1,15 +1,29 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { CodedError } from '../errors.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Scope } from '../config/server.ts';
+import { CodedError, codeOf } from '../errors.ts';
+import { Credentials, type Outcome, type Refusal } from './auth/credentials.ts';
+import { Failures } from './auth/failures.ts';
+import { ANONYMOUS, forbidden, hasScope, type Principal } from './auth/principal.ts';
+import { Rates, type RateClass } from './auth/rates.ts';
+import type { Signed } from './auth/signature.ts';
+import type { HttpDependencies } from './dependencies.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Name of the token, for the journal; `anonymous` where no token is configured. */
-    who: string;
+    /** Who calls; `who.name` is for the journal. Known before the handler runs. */
+    who: Principal;
+    /** A signature that waits for its body. */
+    signed: Signed | null;
   }
   interface FastifyContextConfig {
-    /** Answers without a token: health checks only. */
+    /** Answers everybody: health checks and documents without data. */
     open?: boolean;
+    /** What a caller needs; `any`: to be known. A route with neither this nor `open` answers nobody. */
+    scope?: Scope | 'any';
+    /** Tells of all applications, so that it is not for callers that are bound to some. */
+    wide?: boolean;
+    /** Counts against the rate of its caller. Left out for webhooks: see docs/reference/security.md. */
+    rate?: RateClass;
     /** Called by machines every few seconds: logged at debug. */
     frequent?: boolean;
     /** Stays open on purpose: left out of the durations. */
@@ -17,50 +31,139 @@ declare module 'fastify' {
   }
 }
 
-const MAX_TOKEN_CHARACTERS = 4_096;
-const ANONYMOUS = 'anonymous';
 const LOOPBACK = /^(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/;
+const NO_LIMITS = { reads: 0, writes: 0, judgements: 0 };
+
+type Done = (error?: Error) => void;
+type Deps = Pick<HttpDependencies, 'tokens' | 'callers' | 'rates' | 'metrics' | 'log' | 'clock'>;
+
+/** Checks a signature when the body is there; see `acceptJson`. */
+export type CheckSignature = (request: FastifyRequest, body: string, done: Done) => void;
 
 /**
- * With tokens, every route but the open ones needs one (RFC 6750, header only). Without tokens davylamp listens on
- * loopback only, where a web page in a local browser is the one stranger: it is refused by its Origin, and by the Host
- * that it must name when it was rebound to this address.
+ * Who may call what. Every route but the open ones needs a credential with its scope. While no way to know callers is
+ * configured davylamp listens on loopback only, where a web page in a local browser is the one stranger: it is refused
+ * by its Origin, and by the Host that it must name when it was rebound to this address.
  */
-export function authenticate(app: FastifyInstance, tokens: readonly { name: string; sha256: string }[]): void {
-  const known = tokens.map(({ name, sha256 }) => ({ name, digest: Buffer.from(sha256, 'hex') }));
-  app.decorateRequest('who', ANONYMOUS);
-  app.addHook('onRequest', (request, _reply, done) => {
-    if (request.routeOptions.config.open === true) {
+export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
+  const { clock, metrics, log } = deps;
+  const credentials = new Credentials(deps.tokens, deps.callers, clock);
+  const failures = new Failures(clock);
+  const rates = new Rates(deps.rates ?? NO_LIMITS, clock);
+  app.decorateRequest('who');
+  app.decorateRequest('signed', null);
+
+  function settle(request: FastifyRequest, outcome: Outcome, done: Done): void {
+    if ('refusal' in outcome) {
+      refuse(request, outcome.refusal, done);
+      return;
+    }
+    if ('error' in outcome) {
+      done(outcome.error);
+      return;
+    }
+    if ('signed' in outcome) {
+      request.signed = outcome.signed;
       done();
       return;
     }
-    if (known.length === 0) {
+    request.who = outcome.who;
+    done(objection(request, outcome.who) ?? overRate(request, outcome.who));
+  }
+
+  async function settleLater(request: FastifyRequest, coming: Promise<Outcome>, done: Done): Promise<void> {
+    let outcome: Outcome;
+    try {
+      outcome = await coming;
+    } catch (error) {
+      done(ourFault(error));
+      return;
+    }
+    settle(request, outcome, done);
+  }
+
+  function overRate(request: FastifyRequest, { kind, name }: Principal): CodedError | undefined {
+    const { rate } = request.routeOptions.config;
+    const wait = rate === undefined ? 0 : rates.take(`${kind} ${name}`, rate);
+    if (wait === 0) return undefined;
+    return new CodedError('rate_limited', `this caller asks more often than server.rates allows; ask again in ${wait} s`, {
+      details: { retryAfter: wait },
+    });
+  }
+
+  function refuse({ ip, id }: FastifyRequest, { kind, reason, sentence }: Refusal, done: Done): void {
+    metrics.authenticationFailed(kind, reason);
+    const error = new CodedError('unauthenticated', sentence);
+    if (kind === 'none') {
+      done(error);
+      return;
+    }
+    const { delayMs, tell, failures: count } = failures.note(ip);
+    if (tell) log.warn({ kind, reason, address: ip, failures: count, request: id }, 'a credential was refused');
+    failures.hold(delayMs, () => done(error));
+  }
+
+  app.addHook('onRequest', (request, _reply, done) => {
+    request.who = ANONYMOUS;
+    const { config } = request.routeOptions;
+    if (config.open === true) {
+      done();
+      return;
+    }
+    if (!credentials.configured) {
       done(isFromHere(request) ? undefined : originRefused());
       return;
     }
-    const name = nameOf(request.headers.authorization, known);
-    if (name !== undefined) request.who = name;
-    done(name === undefined ? unauthenticated(request.headers.authorization !== undefined) : undefined);
+    const outcome = credentials.look(request, config.scope === 'webhooks');
+    if (outcome instanceof Promise) void settleLater(request, outcome, done);
+    else settle(request, outcome, done);
   });
+
+  const checkSignature: CheckSignature = (request, body, done) => {
+    const { signed } = request;
+    if (signed === null) {
+      done();
+      return;
+    }
+    request.signed = null;
+    void settleLater(request, credentials.checkSigned(signed, body), done);
+  };
+  // A request without a body never comes to a parser.
+  app.addHook('preValidation', (request: FastifyRequest, _reply: FastifyReply, done: Done) => {
+    if (request.signed === null) done();
+    else checkSignature(request, '', done);
+  });
+  return checkSignature;
 }
 
-/** Every token is compared, so that the time does not tell which one was near. */
-function nameOf(header: string | undefined, known: readonly { name: string; digest: Buffer }[]): string | undefined {
-  if (header === undefined || header.length > MAX_TOKEN_CHARACTERS) return undefined;
-  const token = /^bearer +([\x21-\x7e]+)$/i.exec(header)?.[1];
-  if (token === undefined) return undefined;
-  const digest = createHash('sha256').update(token).digest();
-  let found: string | undefined;
-  for (const candidate of known) {
-    if (timingSafeEqual(candidate.digest, digest)) found = candidate.name;
-  }
-  return found;
+/** What speaks against a known caller on this route. */
+function objection({ routeOptions, is404 }: FastifyRequest, who: Principal): CodedError | undefined {
+  const { scope, wide } = routeOptions.config;
+  if (is404 || scope === 'any') return undefined;
+  if (scope === undefined) return forbidden('this address answers nobody');
+  if (!hasScope(who, scope)) return forbidden(`this needs the scope ${scope}, which the credential of the caller does not have`);
+  if (wide === true && who.applications !== null)
+    return forbidden('this tells of all applications, and the credential of the caller is bound to some');
+  return undefined;
+}
+
+/** Whoever asks is not known yet, so the answer names neither files nor hosts; the log has the cause. */
+function ourFault(error: unknown): Error {
+  if (!(error instanceof CodedError)) return error instanceof Error ? error : new Error('a credential could not be checked');
+  return new CodedError(
+    codeOf(error),
+    'davylamp cannot check this credential now, and it is not the fault of the caller; its log says why',
+    {
+      retryable: true,
+      cause: error,
+    },
+  );
 }
 
 function isFromHere(request: FastifyRequest): boolean {
   const { host, origin } = request.headers;
   if (host !== undefined && !LOOPBACK.test(host)) return false;
-  return origin === undefined || origin === `http://${host}`;
+  return origin === undefined || origin === `http://${host}` || origin === `https://${host}`;
 }
 
 function originRefused(): CodedError {
@@ -68,11 +171,4 @@ function originRefused(): CodedError {
     'origin_refused',
     'without tokens davylamp answers only requests to a loopback name and from its own pages; configure server.tokens to open it',
   );
-}
-
-function unauthenticated(tried: boolean): CodedError {
-  const sentence = tried
-    ? 'the token is not known; check the header Authorization and server.tokens'
-    : 'send the header "Authorization: Bearer TOKEN" with a token of server.tokens';
-  return new CodedError('unauthenticated', sentence);
 }

@@ -1,24 +1,63 @@
 import type { FastifyInstance } from 'fastify';
 import type { CodedError } from '../errors.ts';
+import type { CheckSignature } from './authentication.ts';
 import { invalid } from './problem.ts';
+
+/** No schema of the API is deeper than eight levels; webhooks of others may carry more. */
+const MAX_DEPTH = 32;
+const MAX_ENTRIES = 100_000;
 
 /**
  * Bodies are JSON and nothing else. An empty one is no body, so that `POST …/cancel` works with and without a content
- * type. `__proto__` and `constructor.prototype` are refused as fastify's own parser does (secure-json-parse).
+ * type. `__proto__` and `constructor.prototype` are refused as fastify's own parser does (secure-json-parse). A signature is checked on the text before anything is made of it.
  */
-export function acceptJson(app: FastifyInstance): void {
+export function acceptJson(app: FastifyInstance, checkSignature: CheckSignature): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
-    if (text.trim() === '') {
-      done(null, undefined);
-      return;
-    }
-    void parse(request, text, (error, value) => {
-      if (error === null) done(null, value);
-      else done(unreadable(text));
+    checkSignature(request, text, (refusal) => {
+      if (refusal !== undefined) {
+        done(refusal);
+        return;
+      }
+      if (text.trim() === '') {
+        done(null, undefined);
+        return;
+      }
+      void parse(request, text, (error, value: unknown) => {
+        if (error === null) done(excess(value) ?? null, value);
+        else done(unreadable(text));
+      });
     });
   });
+}
+
+/** Levels and list entries without end would cost whoever walks them next far more than their bytes. */
+function excess(value: unknown): CodedError | undefined {
+  const path = tooMuch(value, 0);
+  if (path === undefined) return undefined;
+  const message = `lists have at most ${MAX_ENTRIES} entries, and nothing is nested deeper than ${MAX_DEPTH} levels`;
+  return invalid('body_invalid', [{ path, message }]);
+}
+
+/** JSON pointer of the first thing that is too deep or too long. */
+function tooMuch(value: unknown, depth: number): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (depth >= MAX_DEPTH) return '';
+  if (Array.isArray(value)) {
+    if (value.length > MAX_ENTRIES) return '';
+    for (let at = 0; at < value.length; at += 1) {
+      const entry: unknown = value[at];
+      const below = typeof entry === 'object' ? tooMuch(entry, depth + 1) : undefined;
+      if (below !== undefined) return `/${at}${below}`;
+    }
+    return undefined;
+  }
+  for (const [name, entry] of Object.entries(value)) {
+    const below = typeof entry === 'object' ? tooMuch(entry, depth + 1) : undefined;
+    if (below !== undefined) return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}${below}`;
+  }
+  return undefined;
 }
 
 function unreadable(text: string): CodedError {

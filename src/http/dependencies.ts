@@ -3,13 +3,26 @@ import type { Analyses } from '../analysis/analyses.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { Judge } from '../judges/judge.ts';
+import type { ResolvedServer } from '../config/server.ts';
+import type { HttpClient } from '../net/client.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { TokenConfig } from './auth/secrets.ts';
+import type { TlsFiles } from './tls.ts';
 
 /** One answer to "can you work?"; the sentence says what to do when it cannot. */
 export interface ReadinessCheck {
   name: string;
   ok: boolean;
   sentence: string;
+}
+
+/** The ways to know a caller other than bearer tokens, and what they need of the world. */
+export interface Callers extends Pick<ResolvedServer, 'basic' | 'signers' | 'oidc' | 'clients'> {
+  /** Fetches the keys of issuers. */
+  http: Pick<HttpClient, 'request'>;
+  readSecret: (file: string, key: string) => Promise<string>;
+  /** Remembers an id durably; true when it was there before. `seenIn` of auth/replays.ts makes it of a store. */
+  seenBefore: (id: string) => Promise<boolean>;
 }
 
 /** Everything that the HTTP room is given; it makes nothing of this itself. */
@@ -21,11 +34,19 @@ export interface HttpDependencies {
   metrics: {
     httpRequest(method: string, route: string, status: number, seconds: number): void;
     error(code: string): void;
+    /** @param kind of credential, see auth/credentials.ts @param reason a word of ours, never what a caller sent */
+    authenticationFailed(kind: string, reason: string): void;
     page(): Promise<{ contentType: string; text: string }>;
   };
   log: FastifyBaseLogger;
-  /** SHA-256 of each bearer token in hex. Empty: nobody is asked, which is for loopback addresses only. */
-  tokens: readonly { name: string; sha256: string }[];
+  /** Bearer tokens. Without these and `callers` nobody is asked, which is for loopback addresses only. */
+  tokens: readonly TokenConfig[];
+  /** The other ways to know a caller; none when it is left out. */
+  callers?: Callers;
+  /** Requests a second of one caller; not limited when it is left out. */
+  rates?: ResolvedServer['rates'];
+  /** Serves https; plain HTTP when it is left out. */
+  tls?: TlsFiles;
   maxBodyBytes: number;
   readiness: () => Promise<ReadinessCheck[]>;
   clock: Clock;

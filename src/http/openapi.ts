@@ -145,7 +145,7 @@ const NOTHING: Omit<HttpDependencies, 'log'> = {
   },
   judge: unreachable,
   changes: new Changes(),
-  metrics: { httpRequest: unreachable, error: unreachable, page: unreachable },
+  metrics: { httpRequest: unreachable, error: unreachable, authenticationFailed: unreachable, page: unreachable },
   tokens: [],
   maxBodyBytes: 1,
   readiness: unreachable,

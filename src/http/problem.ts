@@ -59,6 +59,7 @@ const TITLES = {
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
@@ -77,6 +78,12 @@ export const STATUS_OF_CODE: Readonly<Record<string, ProblemStatus>> = {
   argument_unsafe: 422,
   unauthenticated: 401,
   origin_refused: 403,
+  forbidden: 403,
+  rate_limited: 429,
+  webhook_replayed: 409,
+  identity_provider_unavailable: 503,
+  secret_unreadable: 503,
+  secret_invalid: 503,
   route_unknown: 404,
   application_unknown: 404,
   analysis_unknown: 404,
@@ -162,6 +169,7 @@ export function answerFor(error: unknown, request: string): Answer {
   if (isInputErrors(details['errors'])) problem.errors = details['errors'];
   const headers: Record<string, string> = {};
   if (status === 503) headers['retry-after'] = RETRY_AFTER_SECONDS;
+  if (typeof details['retryAfter'] === 'number') headers['retry-after'] = String(details['retryAfter']);
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="davylamp"';
   if (typeof details['allow'] === 'string') headers['allow'] = details['allow'];
   return { problem, headers };
@@ -196,12 +204,14 @@ interface ProblemResponse {
 
 const MEANINGS = {
   400: 'A part of the request does not fit: `body_invalid`, `query_invalid`, `path_invalid`, `header_invalid`, `cursor_invalid`; `errors` names the places.',
-  401: 'No token, or an unknown one: `unauthenticated`.',
+  401: 'No credential, or one that does not hold: `unauthenticated`.',
+  403: 'The caller is known and may not do this: `forbidden`; or a web page of another origin: `origin_refused`.',
   404: 'What the request names does not exist: `application_unknown`, `analysis_unknown`, `rollback_unknown`, `judge_unknown`.',
-  409: 'Its state forbids it: `analysis_ended`, `rollback_not_held`, `rollback_final`, `approval_useless`, `push_unconfirmed`, `conflict`.',
+  409: 'Its state forbids it: `analysis_ended`, `rollback_not_held`, `rollback_final`, `approval_useless`, `push_unconfirmed`, `conflict`, `webhook_replayed`.',
   413: 'The body is too large: `request_too_large`.',
   415: 'The body is not application/json: `media_type_unsupported`.',
   422: 'Well formed, but it cannot be done: `revision_unknown`, `idempotency_mismatch`, `commit_…`, `argument_…`.',
+  429: 'This caller asks too often, see Retry-After: `rate_limited`.',
   503: 'It may work later, see Retry-After: `store_unavailable`, `queue_unavailable`, `too_many_streams`, or what a back end said.',
 } as const;
 type DocumentedStatus = keyof typeof MEANINGS;

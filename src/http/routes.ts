@@ -38,5 +38,5 @@ function refuseOtherMethods(app: FastifyInstance, url: string, allowed: readonly
     throw new CodedError('method_not_allowed', `this address takes ${allow} only`, { details: { allow } });
   };
   // In onRequest already, so that the body of such a request is never read.
-  app.route({ method, url, schema: { hide: true }, onRequest: refuse, handler: refuse });
+  app.route({ method, url, schema: { hide: true }, config: { scope: 'any' }, onRequest: refuse, handler: refuse });
 }

@@ -115,9 +115,18 @@ describe('bodies', () => {
     expect((await post('/api/v1/analyses', '{}', { 'content-type': 'text/plain' })).statusCode).toBe(415);
   });
 
-  it('may be deeply nested without harm', async () => {
-    const answer = await serve().post('/api/v1/analyses', `{"application":${'['.repeat(400_000)}${']'.repeat(400_000)}}`, json);
+  it.each([
+    ['deep lists', `{"application":${'['.repeat(400_000)}${']'.repeat(400_000)}}`],
+    ['deep maps', `${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}`],
+    ['a long list', `{"application":[${'1,'.repeat(100_001)}1]}`],
+  ])('with %s are refused before anything walks them', async (_name, text) => {
+    const answer = await serve().post('/api/v1/analyses', text, json);
     expect(answer.statusCode).toBe(400);
+    expect(answer.json()).toMatchObject({ errors: [{ message: expect.stringContaining('nested deeper than 32 levels') }] });
+  });
+
+  it('may be as deep as 32 levels', async () => {
+    const answer = await serve().post('/api/v1/analyses', `{"application":${'['.repeat(31)}${']'.repeat(31)}}`, json);
     expect(answer.json()).toMatchObject({ errors: [{ path: '/application', message: 'expected string' }] });
   });
 
@@ -403,10 +412,10 @@ describe('tokens', () => {
     { name: 'ops', sha256: createHash('sha256').update('other').digest('hex') },
   ];
 
-  it('are asked for everywhere but at the health checks', async () => {
+  it('are asked for everywhere but at the health checks and at the documents, which hold no data', async () => {
     const { get, post, app } = serve({ tokens });
-    for (const url of ['/livez', '/readyz', '/healthz']) expect((await get(url)).statusCode).toBe(200);
-    for (const url of ['/api/v1/analyses', '/api/v1/rollbacks', '/metrics', '/openapi.json', '/docs', '/nowhere']) {
+    for (const url of ['/livez', '/readyz', '/healthz', '/openapi.json', '/docs']) expect((await get(url)).statusCode).toBe(200);
+    for (const url of ['/api/v1/analyses', '/api/v1/rollbacks', '/metrics', '/nowhere']) {
       const answer = await get(url);
       expect(answer.statusCode, url).toBe(401);
       expect(answer.headers['www-authenticate']).toContain('Bearer');

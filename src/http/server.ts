@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
+import { STATUS_CODES, createServer as createHttpServer } from 'node:http';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -10,18 +10,23 @@ import Fastify, {
   type FastifyRequest,
   type RawServerDefault,
 } from 'fastify';
-import { CodedError } from '../errors.ts';
+import { parseDuration } from '../analysis/quantities.ts';
+import { CodedError, codeOf } from '../errors.ts';
 import { authenticate } from './authentication.ts';
 import { acceptJson } from './body.ts';
 import { DEFAULT_LIMITS, type HttpDependencies, type HttpLimits } from './dependencies.ts';
 import { answerFor } from './problem.ts';
 import { registerRoutes } from './routes.ts';
+import { createTlsServer, reloader, type TlsFiles } from './tls.ts';
 import { checkWithTypeBox, noCompilers } from './validation.ts';
 import { OpenRequests } from './waiting.ts';
 
 const MAX_PARAMETER = 200;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 const OTHER_ROUTE = 'other';
+const MAX_HEADER_BYTES = 16_384;
+/** A connection is made anew now and then, so that a balancer in front can spread it. */
+const MAX_REQUESTS_PER_CONNECTION = 10_000;
 
 /** For pages that a browser shows by mistake; the docs page has a policy of its own. */
 const SECURITY_HEADERS = {
@@ -39,6 +44,21 @@ const SECURITY_HEADERS = {
  */
 export function createServer(deps: HttpDependencies, limits: HttpLimits = DEFAULT_LIMITS): FastifyInstance {
   const open = new OpenRequests(limits.maxOpen);
+  const app = bareServer(deps, limits, deps.tls, () => open.close());
+  acceptJson(app, authenticate(app, deps));
+  if (deps.tls !== undefined) takeUpCertificates(app, deps.tls, deps);
+  // Loaded when somebody asks for the document: the generator is not needed for anything else.
+  registerRoutes(app, deps, limits, open, async () => (await import('./openapi.ts')).buildOpenApi());
+  return app;
+}
+
+/** A server without routes and without authentication: its bounds, its errors, what it says of each request. */
+export function bareServer(
+  deps: HttpDependencies,
+  limits: HttpLimits,
+  tls: TlsFiles | undefined,
+  onClose: () => void = () => undefined,
+): FastifyInstance {
   let closing = false;
   const options: FastifyHttpOptions<RawServerDefault, FastifyBaseLogger> = {
     loggerInstance: deps.log,
@@ -48,7 +68,23 @@ export function createServer(deps: HttpDependencies, limits: HttpLimits = DEFAUL
     connectionTimeout: limits.connectionTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     routerOptions: { maxParamLength: MAX_PARAMETER },
-    http: { connectionsCheckingInterval: limits.timeoutCheckMs, headersTimeout: limits.requestTimeoutMs },
+    serverFactory: (listener) => {
+      const settings = {
+        connectionsCheckingInterval: limits.timeoutCheckMs,
+        headersTimeout: limits.requestTimeoutMs,
+        requestTimeout: limits.requestTimeoutMs,
+        keepAliveTimeout: limits.keepAliveTimeoutMs,
+        maxHeaderSize: MAX_HEADER_BYTES,
+        // What a proxy in front might read otherwise is refused (RFC 9112 section 11.2).
+        insecureHTTPParser: false,
+        requireHostHeader: true,
+      };
+      const server = tls === undefined ? createHttpServer(settings, listener) : createTlsServer(tls, settings, listener);
+      server.setTimeout(limits.connectionTimeoutMs);
+      server.maxConnections = limits.maxConnections;
+      server.maxRequestsPerSocket = MAX_REQUESTS_PER_CONNECTION;
+      return server;
+    },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -63,7 +99,6 @@ export function createServer(deps: HttpDependencies, limits: HttpLimits = DEFAUL
     },
   };
   const app: FastifyInstance = Fastify(options);
-  app.server.maxConnections = limits.maxConnections;
 
   function answer(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
     const { problem, headers } = answerFor(error, request.id);
@@ -77,12 +112,10 @@ export function createServer(deps: HttpDependencies, limits: HttpLimits = DEFAUL
   }
 
   checkWithTypeBox(app);
-  acceptJson(app);
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers({ ...SECURITY_HEADERS, 'x-request-id': request.id });
     done();
   });
-  authenticate(app, deps.tokens);
   app.addHook('onResponse', (request, reply, done) => {
     record(deps, request, reply);
     // A connection whose answer ends while the server closes would stay open until its keep-alive is over.
@@ -93,14 +126,39 @@ export function createServer(deps: HttpDependencies, limits: HttpLimits = DEFAUL
   app.setNotFoundHandler((request, reply) => answer(routeUnknown(), request, reply));
   app.addHook('preClose', (done) => {
     closing = true;
-    open.close();
+    onClose();
     // Whoever does not take the end of an answer is cut off.
     setTimeout(() => app.server.closeAllConnections(), limits.closeGraceMs).unref();
     done();
   });
-  // Loaded when somebody asks for the document: the generator is not needed for anything else.
-  registerRoutes(app, deps, limits, open, async () => (await import('./openapi.ts')).buildOpenApi());
   return app;
+}
+
+/** Looks at the files of the certificates now and then for as long as the server listens. */
+function takeUpCertificates(app: FastifyInstance, tls: TlsFiles, { log, metrics }: HttpDependencies): void {
+  const look = reloader(tls, app.server);
+  let timer: NodeJS.Timeout | undefined;
+  const next = () => {
+    timer = setTimeout(() => {
+      look()
+        .then((found) => {
+          if (found === 'changed') log.info({}, 'certificates were replaced');
+        })
+        .catch((error: unknown) => {
+          metrics.error(codeOf(error));
+          log.error({ err: error, code: codeOf(error) }, 'certificates cannot be replaced, the old ones stay in use');
+        })
+        .finally(next);
+    }, parseDuration(tls.config.reloadEvery)).unref();
+  };
+  app.addHook('onListen', (done) => {
+    next();
+    done();
+  });
+  app.addHook('onClose', (_app, done) => {
+    clearTimeout(timer);
+    done();
+  });
 }
 
 /** One line and one observation a request: never its body, its query string or its real path. */
@@ -114,7 +172,7 @@ function record({ log, metrics }: HttpDependencies, request: FastifyRequest, rep
     route,
     status,
     ms: Math.round(elapsedTime * 10) / 10,
-    by: request.who,
+    by: request.who?.name,
   };
   if (config.frequent === true && status < 500) log.debug(fields, 'request answered');
   else log.info(fields, 'request answered');

@@ -5,6 +5,8 @@ import { Type } from 'typebox';
 import { Analysis, AnalysisRequest, ApplicationName, Measurements, Phase, isFinal } from '../../analysis/record.ts';
 import { CodedError } from '../../errors.ts';
 import type { HttpDependencies, HttpLimits } from '../dependencies.ts';
+import { admit, admitted } from '../auth/principal.ts';
+import { ownPage } from '../auth/own-page.ts';
 import { DEFAULT_PAGE, LOCATION, idParams, json, pageOf, pageQuery } from '../answers.ts';
 import { problems } from '../problem.ts';
 import { analysisEvents, eventId } from '../events.ts';
@@ -45,6 +47,7 @@ export function analysesRoutes(
   app.post(
     '/api/v1/analyses',
     {
+      config: { scope: 'analyses:write', rate: 'writes' },
       schema: {
         operationId: 'startAnalysis',
         tags,
@@ -56,13 +59,14 @@ export function analysesRoutes(
         response: {
           200: json('It has ended.', Analysis, { ...LOCATION, ...APPLIED }),
           202: json('It is stored and will run, or runs.', Analysis, { ...LOCATION, ...APPLIED }),
-          ...problems(400, 401, 404, 409, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
       },
     },
     async (request, reply) => {
+      admit(request.who, request.body.application);
       const idempotencyKey = request.headers['idempotency-key'] ?? null;
-      const started = await analyses.start(request.body, { name: request.who, idempotencyKey });
+      const started = await analyses.start(request.body, { name: request.who.name, idempotencyKey });
       const seconds = secondsToWait(request.headers.prefer, limits.maxWaitSeconds);
       const visit = seconds === null || isFinal(started.analysis.phase) ? undefined : open.enter(reply);
       let analysis = started.analysis;
@@ -86,71 +90,79 @@ export function analysesRoutes(
   app.get(
     '/api/v1/analyses',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'listAnalyses',
         tags,
         summary: 'List analyses',
-        description: 'Newest first.',
+        description:
+          'Newest first. A caller that is bound to applications sees only those; a page may then have fewer entries than asked for, and still a next one.',
         querystring: Type.Object(
           { application: Type.Optional(ApplicationName), phase: Type.Optional(InPhase), ...pageQuery },
           { additionalProperties: false },
         ),
-        response: { 200: json('A page.', pageOf(Analysis)), ...problems(400, 401, 503) },
+        response: { 200: json('A page.', pageOf(Analysis)), ...problems(400, 401, 403, 429, 503) },
       },
     },
     async (request) => {
       const { application, phase, cursor, limit = DEFAULT_PAGE } = request.query;
-      return analyses.list({
-        limit,
-        ...(application !== undefined && { application }),
-        ...(phase !== undefined && { phase }),
-        ...(cursor !== undefined && { before: cursor }),
-      });
+      return ownPage(request.who, { application, cursor, limit }, (page) =>
+        analyses.list({ ...page, ...(phase !== undefined && { phase }) }),
+      );
     },
   );
 
   app.get(
     '/api/v1/analyses/:id',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'getAnalysis',
         tags,
         summary: 'Look at an analysis',
         params,
-        response: { 200: json('As it is now.', Analysis), ...problems(400, 401, 404, 503) },
+        response: { 200: json('As it is now.', Analysis), ...problems(400, 401, 403, 404, 429, 503) },
       },
     },
-    async (request) => analyses.get(request.params.id),
+    async (request) => admitted(request.who, await analyses.get(request.params.id)),
   );
 
   app.post(
     '/api/v1/analyses/:id/cancel',
     {
+      config: { scope: 'analyses:write', rate: 'writes' },
       schema: {
         operationId: 'cancelAnalysis',
         tags,
         summary: 'Cancel an analysis',
         description: 'It ends as Cancelled and leads to nothing. 409 when it has ended.',
         params,
-        response: { 200: json('It is cancelled.', Analysis), ...problems(400, 401, 404, 409, 503) },
+        response: { 200: json('It is cancelled.', Analysis), ...problems(400, 401, 403, 404, 409, 429, 503) },
       },
     },
-    async (request) => analyses.cancel(request.params.id, { name: request.who }),
+    async (request) => {
+      const { id } = request.params;
+      admitted(request.who, await analyses.get(id));
+      return analyses.cancel(id, { name: request.who.name });
+    },
   );
 
   app.get(
     '/api/v1/analyses/:id/measurements',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'getMeasurements',
         tags,
         summary: 'What an analysis has measured',
         params,
-        response: { 200: json('Everything up to the last tick.', SeriesOfAnalysis), ...problems(400, 401, 404, 503) },
+        response: { 200: json('Everything up to the last tick.', SeriesOfAnalysis), ...problems(400, 401, 403, 404, 429, 503) },
       },
     },
     async (request) => {
-      const { series, times } = await analyses.measurements(request.params.id);
+      const { id } = request.params;
+      admitted(request.who, await analyses.get(id));
+      const { series, times } = await analyses.measurements(id);
       return { series, times };
     },
   );
@@ -159,7 +171,7 @@ export function analysesRoutes(
     '/api/v1/analyses/:id/events',
     {
       exposeHeadRoute: false,
-      config: { stream: true },
+      config: { scope: 'analyses:read', rate: 'reads', stream: true },
       schema: {
         operationId: 'followAnalysis',
         tags,
@@ -175,13 +187,13 @@ export function analysesRoutes(
         response: {
           200: { description: 'The stream.', content: { 'text/event-stream': { schema: EventStream } } },
           204: Type.Null({ description: 'The event that the client saw last was the last one.' }),
-          ...problems(400, 401, 404, 503),
+          ...problems(400, 401, 403, 404, 429, 503),
         },
       },
     },
     async (request, reply) => {
       const { id } = request.params;
-      const now = await analyses.get(id);
+      const now = admitted(request.who, await analyses.get(id));
       if (isFinal(now.phase) && request.headers['last-event-id'] === eventId(now)) return reply.code(204).send(null);
       const visit = open.enter(reply);
       if (visit === undefined) {

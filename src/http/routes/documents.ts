@@ -15,6 +15,7 @@ export function documentsRoutes(server: FastifyInstance, document: () => Promise
   app.get(
     '/openapi.json',
     {
+      config: { open: true },
       schema: {
         operationId: 'getOpenApi',
         tags,
@@ -24,7 +25,7 @@ export function documentsRoutes(server: FastifyInstance, document: () => Promise
             description: 'OpenAPI 3.1.',
             content: { 'application/json': { schema: Type.Unsafe<string>(Type.Object({}, { additionalProperties: true })) } },
           },
-          ...problems(401),
+          ...problems(400),
         },
       },
     },
@@ -34,12 +35,13 @@ export function documentsRoutes(server: FastifyInstance, document: () => Promise
   app.get(
     '/docs',
     {
+      config: { open: true },
       schema: {
         operationId: 'getDocs',
         tags,
         summary: 'This document as a page',
         produces: ['text/html'],
-        response: { 200: Type.String({ description: 'A page without scripts.' }), ...problems(401) },
+        response: { 200: Type.String({ description: 'A page without scripts.' }), ...problems(400) },
       },
     },
     async (_request, reply) =>

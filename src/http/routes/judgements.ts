@@ -107,13 +107,14 @@ export function judgementsRoutes(server: FastifyInstance, deps: Pick<HttpDepende
   server.withTypeProvider<TypeBoxTypeProvider>().post(
     '/api/v1/judgements',
     {
+      config: { scope: 'analyses:write', rate: 'judgements' },
       schema: {
         operationId: 'judge',
         tags: ['judgements'],
         summary: 'Judge measurements',
         description: 'Pure: the same body always gives the same judgement. Nothing is stored and nothing is rolled back.',
         body: JudgementRequest,
-        response: { 200: json('The judgement.', Judgement), ...problems(400, 401, 404, 413, 415) },
+        response: { 200: json('The judgement.', Judgement), ...problems(400, 401, 403, 404, 413, 415, 429) },
       },
     },
     async (request) => {

@@ -5,6 +5,8 @@ import { ApplicationName } from '../../analysis/record.ts';
 import { Rollback, RollbackState } from '../../rollback/record.ts';
 import { RollbackRequest } from '../../rollback/rollbacks.ts';
 import type { HttpDependencies } from '../dependencies.ts';
+import { admit, admitted } from '../auth/principal.ts';
+import { ownPage } from '../auth/own-page.ts';
 import { DEFAULT_PAGE, LOCATION, idParams, json, pageOf, pageQuery } from '../answers.ts';
 import { problems } from '../problem.ts';
 
@@ -39,6 +41,7 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
   app.post(
     '/api/v1/rollbacks',
     {
+      config: { scope: 'rollbacks:write', rate: 'writes' },
       schema: {
         operationId: 'requestRollback',
         tags,
@@ -48,12 +51,13 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         body: RollbackRequest,
         response: {
           202: json('It is decided and queued, or was before.', Rollback, LOCATION),
-          ...problems(400, 401, 404, 409, 413, 415, 422, 503),
+          ...problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
       },
     },
     async (request, reply) => {
-      const { rollback } = await rollbacks.request(request.body, { name: request.who });
+      admit(request.who, request.body.application);
+      const { rollback } = await rollbacks.request(request.body, { name: request.who.name });
       return reply.code(202).header('location', `/api/v1/rollbacks/${rollback.id}`).send(rollback);
     },
   );
@@ -61,46 +65,47 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
   app.get(
     '/api/v1/rollbacks',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'listRollbacks',
         tags,
         summary: 'List rollbacks',
-        description: 'Newest first.',
+        description:
+          'Newest first. A caller that is bound to applications sees only those; a page may then have fewer entries than asked for, and still a next one.',
         querystring: Type.Object(
           { application: Type.Optional(ApplicationName), state: Type.Optional(RollbackState), ...pageQuery },
           { additionalProperties: false },
         ),
-        response: { 200: json('A page.', pageOf(Rollback)), ...problems(400, 401, 503) },
+        response: { 200: json('A page.', pageOf(Rollback)), ...problems(400, 401, 403, 429, 503) },
       },
     },
     async (request) => {
       const { application, state, cursor, limit = DEFAULT_PAGE } = request.query;
-      return rollbacks.list({
-        limit,
-        ...(application !== undefined && { application }),
-        ...(state !== undefined && { state }),
-        ...(cursor !== undefined && { before: cursor }),
-      });
+      return ownPage(request.who, { application, cursor, limit }, (page) =>
+        rollbacks.list({ ...page, ...(state !== undefined && { state }) }),
+      );
     },
   );
 
   app.get(
     '/api/v1/rollbacks/:id',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'getRollback',
         tags,
         summary: 'Look at a rollback',
         params,
-        response: { 200: json('As it is now.', Rollback), ...problems(400, 401, 404, 503) },
+        response: { 200: json('As it is now.', Rollback), ...problems(400, 401, 403, 404, 429, 503) },
       },
     },
-    async (request) => rollbacks.get(request.params.id),
+    async (request) => admitted(request.who, await rollbacks.get(request.params.id)),
   );
 
   app.get(
     '/api/v1/rollbacks/:id/journal',
     {
+      config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'getRollbackJournal',
         tags,
@@ -109,30 +114,43 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         params,
         response: {
           200: json('All entries.', Type.Object({ items: Type.Array(JournalEntry) })),
-          ...problems(400, 401, 404, 503),
+          ...problems(400, 401, 403, 404, 429, 503),
         },
       },
     },
-    async (request) => ({ items: await rollbacks.journal(request.params.id) }),
+    async (request) => {
+      const { id } = request.params;
+      admitted(request.who, await rollbacks.get(id));
+      return { items: await rollbacks.journal(id) };
+    },
   );
 
   app.post(
     '/api/v1/rollbacks/:id/approve',
     {
+      config: { scope: 'rollbacks:approve', rate: 'writes' },
       schema: {
         operationId: 'approveRollback',
         tags,
         summary: 'Release a held rollback',
         params,
-        response: { 200: json('It is released and will be planned anew.', Rollback), ...problems(400, 401, 404, 409, 503) },
+        response: {
+          200: json('It is released and will be planned anew.', Rollback),
+          ...problems(400, 401, 403, 404, 409, 429, 503),
+        },
       },
     },
-    async (request) => rollbacks.approve(request.params.id, { name: request.who }),
+    async (request) => {
+      const { id } = request.params;
+      admitted(request.who, await rollbacks.get(id));
+      return rollbacks.approve(id, { name: request.who.name });
+    },
   );
 
   app.post(
     '/api/v1/rollbacks/:id/refuse',
     {
+      config: { scope: 'rollbacks:approve', rate: 'writes' },
       schema: {
         operationId: 'refuseRollback',
         tags,
@@ -140,9 +158,13 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         description: 'Final. 409 when it is on the remote already, or has ended.',
         params,
         body: Refusal,
-        response: { 200: json('It is refused.', Rollback), ...problems(400, 401, 404, 409, 413, 415, 503) },
+        response: { 200: json('It is refused.', Rollback), ...problems(400, 401, 403, 404, 409, 413, 415, 429, 503) },
       },
     },
-    async (request) => rollbacks.refuse(request.params.id, { name: request.who, reason: request.body.reason }),
+    async (request) => {
+      const { id } = request.params;
+      admitted(request.who, await rollbacks.get(id));
+      return rollbacks.refuse(id, { name: request.who.name, reason: request.body.reason });
+    },
   );
 }
