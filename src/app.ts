@@ -174,7 +174,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       const { source } = options;
       if (source !== undefined) {
         const files = () => [resolve(source.file), ...namedFiles(reloading.current, loaded.folder).map(({ path }) => path)];
-        const stop = watchFiles({
+        const stop = await watchFiles({
           files,
           // What came of it is logged and stands on /readyz.
           onChange: () => void reloading.reload('file').catch(() => undefined),

@@ -18,17 +18,19 @@ export interface WatchTimes {
  * are watched, and what counts is where each file leads to and what stands there.
  *
  * @param options.files absolute paths; asked anew at every look, because a reload may name others
- * @returns a function that ends the watch
+ * @returns a function that ends the watch; from then on, what changes is told
  */
-export function watchFiles(options: {
+export async function watchFiles(options: {
   files: () => readonly string[];
   onChange: () => void;
   onError: (error: unknown) => void;
   times?: Partial<WatchTimes>;
-}): () => void {
+}): Promise<() => void> {
   const { files, onChange, onError } = options;
   const { quietMs = QUIET_MS, lookMs = LOOK_MS } = options.times ?? {};
   const watchers = new Map<string, FSWatcher>();
+  /** Folders that cannot be watched, told once each. */
+  const unwatchable = new Set<string>();
   let known: string | null = null;
   let ended = false;
   let quiet: NodeJS.Timeout | undefined;
@@ -50,9 +52,11 @@ export function watchFiles(options: {
           onError(error);
         });
         watchers.set(folder, watcher);
+        unwatchable.delete(folder);
       } catch (error) {
         // Without notice from this folder there is still the look now and then.
-        onError(error);
+        if (!unwatchable.has(folder)) onError(error);
+        unwatchable.add(folder);
       }
     }
   }
@@ -72,7 +76,7 @@ export function watchFiles(options: {
   }
 
   const timer = setInterval(() => void look(), lookMs).unref();
-  void look();
+  await look();
   return () => {
     ended = true;
     clearTimeout(quiet);
