@@ -1,6 +1,6 @@
 import type { Behaviour, FaultServer, ReceivedRequest } from './fault-server.ts';
 
-/** A document with flat names of fields: { '@timestamp': 1768471200000, 'http.status': 500 }. */
+/** A document with flat names of fields: { '@timestamp': 1768471200000, 'http.status': 500 }; `_doc_count` says how many it stands for. */
 export type StoredDocument = Readonly<Record<string, string | number>>;
 type Json = Record<string, unknown>;
 
@@ -142,13 +142,15 @@ function aggregated(aggregation: Json, documents: readonly StoredDocument[]): un
   };
   switch (name) {
     case 'filter': {
+      // A wrong filter is refused even where there is nothing to filter.
+      holds(mapOf(about), {});
       const some = documents.filter((document) => holds(mapOf(about), document));
-      return { doc_count: some.length, ...below(some) };
+      return { doc_count: counted(some), ...below(some) };
     }
     case 'filters': {
       const buckets = Object.entries(mapOf(mapOf(about)['filters'])).map(([key, filter]) => [
         key,
-        { doc_count: documents.filter((document) => holds(mapOf(filter), document)).length },
+        { doc_count: counted(documents.filter((document) => holds(mapOf(filter), document))) },
       ]);
       return { buckets: Object.fromEntries(buckets) };
     }
@@ -171,6 +173,10 @@ function aggregated(aggregation: Json, documents: readonly StoredDocument[]): un
     default:
       throw new Error(`Unknown aggregation type [${name}]`);
   }
+}
+
+function counted(documents: readonly StoredDocument[]): number {
+  return documents.reduce((sum, document) => sum + Number(document['_doc_count'] ?? 1), 0);
 }
 
 function windowIn(body: Json): { from: number; to: number } | null {

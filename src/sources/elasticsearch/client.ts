@@ -62,6 +62,11 @@ export function createSearchClient({ url, timeoutMs, maxBytes, http }: ClientSet
         const answer = await http.request(request, options.signal ?? new AbortController().signal);
         return { statusCode: answer.status, headers: answer.headers, body: answer.text };
       }
+
+      /** The connections belong to the HTTP client. */
+      override close(): Promise<void> {
+        return Promise.resolve();
+      }
     }
 
     const client = new Client({
