@@ -3,15 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
 import { CodedError, codeOf, sentenceOf } from '../../errors.ts';
 import type { ClaimedJob, EmbeddedDatabase, JobEnd } from '../../store/embedded/port.ts';
+import { handle, type Handler } from '../handling.ts';
 import type { Job, Worker } from '../port.ts';
-import { backoff, type Log, type QueueTimes } from '../times.ts';
+import type { Log, QueueTimes } from '../times.ts';
 
 /** The queue looks at least this often, because the wall clock may be set while it sleeps. */
 const LONGEST_SLEEP_MS = 30_000;
 /** After the database did not take or give a job. */
 const DATABASE_RETRY_MS = 1_000;
-
-type Handler = (job: Job, signal: AbortSignal) => Promise<void | { again: number }>;
 
 interface Run {
   job: Job;
@@ -171,7 +170,14 @@ export class KindWorker implements Worker {
   }
 
   async #run({ job, claim, controller }: Run): Promise<void> {
-    const end: JobEnd = this.#closing === undefined ? await this.#handle(job, controller) : { as: 'release' };
+    const context = {
+      handler: this.#handler,
+      clock: this.#clock,
+      times: this.#times,
+      log: this.#log,
+      stopping: () => this.#closing !== undefined,
+    };
+    const end: JobEnd = this.#closing === undefined ? await handle(job, controller, context) : { as: 'release' };
     for (;;) {
       try {
         await this.#database.request('job.settle', { kind: job.kind, key: job.key, claim, end });
@@ -185,31 +191,6 @@ export class KindWorker implements Worker {
         if (!(error instanceof CodedError && error.retryable) || this.#closing !== undefined) return;
         await sleep(DATABASE_RETRY_MS);
       }
-    }
-  }
-
-  async #handle(job: Job, controller: AbortController): Promise<JobEnd> {
-    const { handlerTimeoutMs } = this.#times;
-    const timer = setTimeout(() => {
-      const sentence = `${job.kind} ${job.key} ran for ${handlerTimeoutMs / 1000} s and was told to stop.`;
-      this.#log?.warn({ job }, sentence);
-      controller.abort(new CodedError('job_timeout', sentence, { retryable: true }));
-    }, handlerTimeoutMs);
-    try {
-      const result = await this.#handler(job, controller.signal);
-      if (result === undefined) return { as: 'done' };
-      if (!Number.isFinite(result.again)) throw new RangeError(`again must be a time, not ${result.again}`);
-      return { as: 'again', at: result.again };
-    } catch (error) {
-      // Stopped by us, not failed: nothing to back off from.
-      const wait = this.#closing !== undefined && controller.signal.aborted ? 0 : backoff(job.attempt, this.#times);
-      this.#log?.warn(
-        { job, code: codeOf(error), err: error, waitMs: wait },
-        `${job.kind} ${job.key} failed: ${sentenceOf(error)}`,
-      );
-      return { as: 'retry', at: this.#clock.now() + wait };
-    } finally {
-      clearTimeout(timer);
     }
   }
 }
