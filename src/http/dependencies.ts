@@ -1,4 +1,5 @@
 import type { FastifyBaseLogger } from 'fastify';
+import type { AlertInlet } from '../alerts/inlet.ts';
 import type { Analyses } from '../analysis/analyses.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
@@ -14,6 +15,8 @@ export interface ReadinessCheck {
   name: string;
   ok: boolean;
   sentence: string;
+  /** Told, and not counted: the service can work with it as it is. */
+  advisory?: boolean;
 }
 
 /** The ways to know a caller other than bearer tokens, and what they need of the world. */
@@ -29,6 +32,8 @@ export interface Callers extends Pick<ResolvedServer, 'basic' | 'signers' | 'oid
 export interface HttpDependencies {
   analyses: Pick<Analyses, 'start' | 'get' | 'measurements' | 'list' | 'cancel'>;
   rollbacks: Pick<Rollbacks, 'request' | 'get' | 'journal' | 'list' | 'approve' | 'refuse'>;
+  /** Where the webhook of an Alertmanager puts its alerts. */
+  alerts?: { inlet: Pick<AlertInlet, 'receive'>; maxBodyBytes: number };
   judge: (name: string) => Judge | undefined;
   changes: Changes;
   metrics: {
@@ -72,6 +77,8 @@ export interface HttpLimits {
   maxConnections: number;
   /** Time that the last answers have to get out when the server closes; then their connections are cut. */
   closeGraceMs: number;
+  /** Time that store and queue have to take a webhook; then the sender is told to come again. */
+  webhookMs: number;
   /** Time that the readiness checks have together. */
   readinessMs: number;
 }
@@ -87,5 +94,6 @@ export const DEFAULT_LIMITS: HttpLimits = {
   keepAliveTimeoutMs: 30_000,
   maxConnections: 4_096,
   closeGraceMs: 5_000,
+  webhookMs: 2_000,
   readinessMs: 3_000,
 };

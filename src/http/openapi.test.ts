@@ -59,6 +59,7 @@ describe('the OpenAPI document', () => {
       'getRollbackJournal get /api/v1/rollbacks/{id}/journal',
       'approveRollback post /api/v1/rollbacks/{id}/approve',
       'refuseRollback post /api/v1/rollbacks/{id}/refuse',
+      'receiveAlerts post /webhooks/alertmanager',
       'isAlive get /livez',
       'isReady get /readyz',
       'isHealthy get /healthz',

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { TSchema } from 'typebox';
+import { AlertReceipt, AlertmanagerWebhook } from '../alerts/webhook.ts';
 import { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import { Changes } from '../changes.ts';
 import { Judgement, MetricJudgement } from '../judges/judge.ts';
@@ -35,6 +36,8 @@ export const COMPONENTS: Readonly<Record<string, TSchema>> = {
   RollbackRequest,
   Rollback,
   JournalEntry,
+  AlertmanagerWebhook,
+  AlertReceipt,
   ProblemDetails,
 };
 
@@ -52,6 +55,7 @@ const INFO = {
     { name: 'analyses', description: 'Runs of a template for one revision of one application.' },
     { name: 'judgements', description: 'Judging of data that come with the request.' },
     { name: 'rollbacks', description: 'Decisions about bad revisions.' },
+    { name: 'webhooks', description: 'What other systems send.' },
     { name: 'health', description: 'For probes and scrapers.' },
     { name: 'documents', description: 'This description.' },
   ],

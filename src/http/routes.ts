@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { CodedError } from '../errors.ts';
 import type { HttpDependencies, HttpLimits } from './dependencies.ts';
+import { alertmanagerRoutes } from './routes/alertmanager.ts';
 import { analysesRoutes } from './routes/analyses.ts';
 import { documentsRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -25,6 +26,7 @@ export function registerRoutes(
   analysesRoutes(app, deps, limits, open);
   judgementsRoutes(app, deps);
   rollbacksRoutes(app, deps);
+  alertmanagerRoutes(app, deps, limits);
   healthRoutes(app, deps, limits);
   documentsRoutes(app, document);
   for (const [url, allowed] of methods) refuseOtherMethods(app, url, [...allowed]);

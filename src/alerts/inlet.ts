@@ -1,0 +1,214 @@
+import type { Clock } from '../clock.ts';
+import { CodedError } from '../errors.ts';
+import type { JobQueue } from '../queue/port.ts';
+import type { RecordKind, Store, StoredRecord } from '../store/port.ts';
+import { alertIdOf, keyOf, noticesOf, webhookIdOf, type Notice, type NoticeRules } from './notice.ts';
+import { isKnown, webhookWrite } from './record.ts';
+import type { Labels, Route } from './routing.ts';
+import { RecentlyStored } from './seen.ts';
+import type { AlertReceipt, AlertmanagerWebhook } from './webhook.ts';
+
+export interface AlertInletContext {
+  store: Store;
+  queue: JobQueue;
+  clock: Clock;
+  routing: (labels: Labels) => readonly Route[];
+  rules: NoticeRules;
+  /** @param outcome `unmatched` (no application), `duplicate`; what accepted ones led to is told by `AlertHandling` */
+  onAlert: (application: string | null, outcome: string) => void;
+  /** @param truncated alerts that the sender left out */
+  onWebhook: (result: 'accepted' | 'repeated' | 'unmatched', truncated: number) => void;
+}
+
+/** Notices of one record: bounds its size and how long its job runs. */
+const MAX_RECORD_NOTICES = 1_000;
+/** Notices that share one write. */
+const MAX_BATCH_NOTICES = 4_000;
+/** Notices that may wait for the store; more are refused, and sent again by the Alertmanager. */
+const MAX_WAITING_NOTICES = 100_000;
+const MAX_IDS = 1_000;
+/** After so long without a word from the store, it is asked even for what was stored a moment ago. */
+const TRUST_MS = 1_000;
+
+/** One webhook on its way to the store. */
+interface Ask {
+  notices: readonly Notice[];
+  keys: readonly string[];
+  truncated: number;
+  resolve: (fresh: ReadonlySet<string>) => void;
+  reject: (error: unknown) => void;
+}
+
+/**
+ * Takes alerts in: thins out what is known, stores the rest, then answers. What is stored is acted on by `AlertHandling`.
+ *
+ * Webhooks that arrive while a write is under way share the next one. The id of a record follows from what it holds: of
+ * two processes that are told the same at the same time, one stores it. Alerts are told apart by application, fingerprint,
+ * beginning and status; neither by group nor by sender, which differ between two Alertmanagers.
+ */
+export class AlertInlet {
+  readonly #context: AlertInletContext;
+  readonly #stored = new RecentlyStored();
+  #waiting: Ask[] = [];
+  #waitingNotices = 0;
+  #running = false;
+  /** When the store last answered, on the clock. */
+  #heardAt = -Infinity;
+
+  constructor(context: AlertInletContext) {
+    this.#context = context;
+  }
+
+  /**
+   * @returns when everything that is new is durable and queued
+   * @throws CodedError `store_unavailable`, `queue_unavailable` and what else the two say when they cannot; all retryable
+   */
+  async receive(webhook: AlertmanagerWebhook): Promise<AlertReceipt> {
+    const { clock, routing, rules, onAlert, onWebhook } = this.#context;
+    const now = clock.now();
+    const truncated = webhook.truncatedAlerts ?? 0;
+    const receipt: AlertReceipt = { accepted: 0, duplicate: 0, ignored: 0 };
+    const matched: { notices: Notice[]; keys: string[] }[] = [];
+    for (const alert of webhook.alerts) {
+      const routes = routing(alert.labels);
+      if (routes.length === 0) {
+        receipt.ignored += 1;
+        onAlert(null, 'unmatched');
+        continue;
+      }
+      const notices = noticesOf(alert, routes, rules, now);
+      matched.push({ notices, keys: notices.map(keyOf) });
+    }
+    if (matched.length === 0) {
+      onWebhook('unmatched', truncated);
+      return receipt;
+    }
+    const keys = matched.flatMap((one) => one.keys);
+    const settled = now - this.#heardAt < TRUST_MS && keys.every((key) => this.#stored.has(key, now));
+    const fresh = settled
+      ? new Set<string>()
+      : await this.#store(
+          matched.flatMap((one) => one.notices),
+          keys,
+          truncated,
+        );
+    for (const { notices, keys: ofAlert } of matched) {
+      const isFresh = ofAlert.some((key) => fresh.has(key));
+      if (notices.every(({ ignored }) => ignored !== null)) receipt.ignored += 1;
+      else if (isFresh) receipt.accepted += 1;
+      else receipt.duplicate += 1;
+      if (!isFresh) for (const { application } of notices) onAlert(application, 'duplicate');
+    }
+    onWebhook(fresh.size > 0 ? 'accepted' : 'repeated', truncated);
+    return receipt;
+  }
+
+  /** @returns the keys that nobody had stored before this webhook */
+  #store(notices: readonly Notice[], keys: readonly string[], truncated: number): Promise<ReadonlySet<string>> {
+    if (this.#waitingNotices + notices.length > MAX_WAITING_NOTICES) {
+      const sentence = 'too many alerts wait for the store; the Alertmanager sends these again';
+      return Promise.reject(new CodedError('queue_unavailable', sentence, { retryable: true }));
+    }
+    return new Promise((resolve, reject) => {
+      this.#waitingNotices += notices.length;
+      this.#waiting.push({ notices, keys, truncated, resolve, reject });
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    if (this.#running) return;
+    this.#running = true;
+    while (this.#waiting.length > 0) {
+      const asks = this.#nextBatch();
+      try {
+        const answers = await this.#storeTogether(asks);
+        for (const [at, ask] of asks.entries()) ask.resolve(answers[at] ?? new Set());
+      } catch (error) {
+        this.#stored.clear();
+        this.#heardAt = -Infinity;
+        for (const ask of asks) ask.reject(error);
+      }
+    }
+    this.#running = false;
+  }
+
+  #nextBatch(): Ask[] {
+    let count = 0;
+    let notices = 0;
+    for (const ask of this.#waiting) {
+      notices += ask.notices.length;
+      if (count > 0 && notices > MAX_BATCH_NOTICES) break;
+      count += 1;
+    }
+    const asks = this.#waiting.splice(0, count);
+    for (const ask of asks) this.#waitingNotices -= ask.notices.length;
+    return asks;
+  }
+
+  /** @returns for each webhook the keys that it was the first to tell */
+  async #storeTogether(asks: readonly Ask[]): Promise<ReadonlySet<string>[]> {
+    const { clock } = this.#context;
+    const now = clock.now();
+    const unknown = new Map<string, Notice>();
+    for (const { notices, keys } of asks) {
+      for (const [at, notice] of notices.entries()) {
+        const key = keys[at] ?? keyOf(notice);
+        if (!this.#stored.has(key, now)) unknown.set(key, notice);
+      }
+    }
+    // Where everything is known, the question is whether the store still answers: 503 must not wait for the next new alert.
+    const asked = unknown.size > 0 ? [...unknown] : asks.slice(0, 1).flatMap(({ notices, keys }) => firstOf(notices, keys));
+    const records = await recordsOf(
+      this.#context.store,
+      'alert',
+      asked.map(([, notice]) => alertIdOf(notice)),
+    );
+    for (const [at, [key, notice]] of asked.entries()) {
+      if (!isKnown(notice, records[at])) continue;
+      unknown.delete(key);
+      this.#stored.add(key, now);
+    }
+    const truncated = asks.reduce((sum, ask) => sum + ask.truncated, 0);
+    const entries = [...unknown];
+    const parts: [string, Notice][][] = [];
+    for (let from = 0; from < entries.length; from += MAX_RECORD_NOTICES)
+      parts.push(entries.slice(from, from + MAX_RECORD_NOTICES));
+    await Promise.all(parts.map((part) => this.#storeRecord(part, truncated, now)));
+    this.#heardAt = now;
+    for (const [key] of entries) this.#stored.add(key, now);
+    return asks.map(({ keys }) => {
+      const first = new Set(keys.filter((key) => unknown.delete(key)));
+      return first;
+    });
+  }
+
+  async #storeRecord(part: readonly (readonly [string, Notice])[], truncated: number, now: number): Promise<void> {
+    const { store, queue } = this.#context;
+    const id = webhookIdOf(part.map(([key]) => key));
+    const notices = part.map(([, notice]) => notice);
+    const value = { receivedAt: new Date(now).toISOString(), truncated, count: notices.length, notices };
+    try {
+      await store.commit([webhookWrite(id, value, { expect: 0, createdAt: now, open: true })]);
+    } catch (error) {
+      // Another process was told the same and has stored it; its job may not have been.
+      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
+    }
+    await queue.enqueue({ kind: 'webhook', key: id });
+  }
+}
+
+function firstOf(notices: readonly Notice[], keys: readonly string[]): [string, Notice][] {
+  const [notice] = notices;
+  const [key] = keys;
+  return notice === undefined || key === undefined ? [] : [[key, notice]];
+}
+
+/** In the order of the ids, however many. */
+export async function recordsOf(store: Store, kind: RecordKind, ids: readonly string[]): Promise<(StoredRecord | undefined)[]> {
+  const records: (StoredRecord | undefined)[] = [];
+  for (let from = 0; from < ids.length; from += MAX_IDS) {
+    records.push(...(await store.getMany(kind, ids.slice(from, from + MAX_IDS))));
+  }
+  return records;
+}
