@@ -36,8 +36,9 @@ export interface Delivery {
     order: { revision: string; rollback: string; reason: string },
     signal: AbortSignal,
   ): Promise<'aborted' | 'already' | 'not_running'>;
+  /** Leaves the values beside the workload; null takes one away. */
   annotate(
-    note: { revision: string; rollback: string; values: Readonly<Record<string, string>> },
+    note: { revision: string; rollback: string; values: Readonly<Record<string, string | null>> },
     signal: AbortSignal,
   ): Promise<void>;
   /** Asks the operator to apply `commit` now. */

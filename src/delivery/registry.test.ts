@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../clock.ts';
 import type { HttpClient } from '../net/client.ts';
+import { createClusters } from './kubernetes/clusters.ts';
 import { createDelivery } from './registry.ts';
 
 const http: HttpClient = { request: () => Promise.reject(new Error('not called')), close: () => Promise.resolve() };
@@ -12,12 +14,16 @@ describe('the registry of deliveries', () => {
   );
 
   it.each(['argo-rollouts', 'flagger', 'deployment'] as const)(
-    'says of type %s that it comes later, and what there is',
+    'opens type %s without calling its cluster or reading a credential',
     async (type) => {
-      await expect(createDelivery('shop', { type, namespace: 'shop', name: 'shop' }, deps)).rejects.toMatchObject({
-        code: 'adapter_not_available',
-        message: `applications.shop.delivery: type ${type} comes with a later release; this version has: http, none`,
+      const config = { type, namespace: 'shop', name: 'shop', cluster: 'far' };
+      const clusters = createClusters({ far: { url: 'https://far', tokenFile: 'token' } }, { ...deps, folder: '/' });
+      const kubernetes = { clusters, clock: systemClock, report: () => undefined };
+      expect((await createDelivery('shop', config, { ...deps, kubernetes })).type).toBe(type);
+      await expect(createDelivery('shop', { ...config, cluster: 'near' }, { ...deps, kubernetes })).rejects.toMatchObject({
+        code: 'cluster_invalid',
       });
+      await expect(createDelivery('shop', config, deps)).rejects.toMatchObject({ code: 'adapter_not_available' });
     },
   );
 });

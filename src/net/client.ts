@@ -86,7 +86,10 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   let closed = false;
 
   function agentFor(tls: TlsMaterial | undefined): Promise<Agent> {
-    const key = tls === undefined ? '' : hash('sha256', JSON.stringify([tls.ca, tls.cert, tls.key, tls.servername, tls.rejectUnauthorized]));
+    const key =
+      tls === undefined
+        ? ''
+        : hash('sha256', JSON.stringify([tls.ca, tls.cert, tls.key, tls.servername, tls.rejectUnauthorized]));
     const known = agents.get(key);
     if (known !== undefined) return known;
     for (const [oldest, agent] of agents) {

@@ -32,7 +32,7 @@ export interface FaultServer {
   readonly hugeBytesSent: number;
   /** TCP connections accepted so far. */
   readonly connections: number;
-  /** Sets what a path does from now on; a function decides for each request. */
+  /** Sets what a path does from now on, `*` any that is not set; a function decides for each request. */
   on(path: string, behaviour: Behaviour | ((request: ReceivedRequest) => Behaviour)): void;
   /** Resolves when so many requests have arrived; rejects after the deadline. */
   arrived(count: number, deadlineMs?: number): Promise<void>;
@@ -60,7 +60,7 @@ export async function startFaultServer(): Promise<FaultServer> {
       };
       requests.push(request);
       for (const check of waiting) check();
-      const known = behaviours.get(request.path.split('?', 1)[0] ?? '');
+      const known = behaviours.get(request.path.split('?', 1)[0] ?? '') ?? behaviours.get('*');
       const behaviour = typeof known === 'function' ? known(request) : known;
       act(behaviour ?? { kind: 'answer', status: 404, body: 'no such path\n' }, response);
     });

@@ -1,11 +1,8 @@
 import { Type, type Static } from 'typebox';
+import { workloadFields } from '../kubernetes/schema.ts';
 
 export const DeploymentDelivery = Type.Object(
-  {
-    type: Type.Literal('deployment'),
-    namespace: Type.String({ minLength: 1, maxLength: 63, description: 'Namespace in the cluster.' }),
-    name: Type.String({ minLength: 1, maxLength: 253, description: 'Name of the object.' }),
-  },
+  { type: Type.Literal('deployment'), ...workloadFields },
   { additionalProperties: false },
 );
 export type DeploymentDelivery = Static<typeof DeploymentDelivery>;

@@ -1,0 +1,119 @@
+import { sameCommit } from '../../analysis/revision.ts';
+import { CodedError, codeOf } from '../../errors.ts';
+import { Access, labelsOf, type KubernetesDependencies } from '../kubernetes/access.ts';
+import { livenessOf } from '../kubernetes/history.ts';
+import { writeNote } from '../kubernetes/note.ts';
+import { operatorsOf, syncedOf } from '../kubernetes/operator.ts';
+import { ROLLOUTS, Rollout, checked, readObject, type ReplicaSet } from '../kubernetes/resources.ts';
+import { ownedBy } from '../kubernetes/revisions.ts';
+import { COMMON_NEEDS, examineRights, examineWorkload, objectNeeds } from '../kubernetes/rights.ts';
+import { releaseTrouble, stateOf } from '../kubernetes/sides.ts';
+import { ROLLOUT_HASH_LABEL, rolloutView, type WorkloadView } from '../kubernetes/workload.ts';
+import type { Delivery } from '../port.ts';
+import type { ArgoRolloutsDelivery } from './schema.ts';
+
+const MAX_ABORT_TRIES = 5;
+
+interface Reading {
+  rollout: Rollout;
+  sets: ReplicaSet[] | null;
+  labels: string;
+  view: WorkloadView;
+}
+
+/**
+ * A Rollout of Argo Rollouts. The abort is the one of its command line tool: `status.abort`, through the status endpoint
+ * (the main endpoint answers 200 to it and does nothing), and only while the object is as it was read. Nothing else of
+ * the Rollout is ever changed but annotations.
+ *
+ * All calls throw the codes of {@link Cluster}.
+ */
+export function createArgoRolloutsDelivery(config: ArgoRolloutsDelivery, deps: KubernetesDependencies): Delivery {
+  const access = new Access(config, deps);
+  const operators = operatorsOf(config, access, deps);
+  const { cluster, timeoutMs } = access;
+  const address = access.address(ROLLOUTS);
+
+  async function read(signal: AbortSignal): Promise<Reading> {
+    const rollout = await readObject(cluster, address, Rollout, timeoutMs, signal);
+    // With workloadRef the selector stands in another object, and a copy of it in the status.
+    const labels = labelsOf(rollout.spec.selector) || (rollout.status?.selector ?? '');
+    const sets = await access.replicaSets(labels, signal);
+    return { rollout, sets, labels, view: rolloutView(rollout, sets, access.annotation) };
+  }
+
+  return {
+    type: 'argo-rollouts',
+    can: { observe: true, abort: true, annotate: true, sync: operators.length > 0 },
+
+    async observe(signal) {
+      const { view, labels } = await read(signal);
+      const synced = await syncedOf(operators, access, view.declared, signal);
+      return stateOf(view, synced, await releaseTrouble(access, view, labels, ROLLOUT_HASH_LABEL, signal));
+    },
+
+    async history(signal) {
+      const { rollout, sets, view } = await read(signal);
+      const own = ownedBy(rollout, sets ?? []);
+      const named = (hash: string | null) =>
+        own.find(({ metadata }) => hash !== null && metadata.labels?.[ROLLOUT_HASH_LABEL] === hash)?.metadata.name ?? null;
+      const completed = rollout.status?.conditions?.find(({ type, status }) => type === 'Completed' && status === 'True');
+      return livenessOf({
+        sets: own,
+        annotation: access.annotation,
+        stable: named(view.stableHash),
+        canary: named(view.canaryHash),
+        abortedAt: timeOf(rollout.status?.abortedAt),
+        reusedAt: timeOf(completed?.lastTransitionTime),
+      });
+    },
+
+    async abort({ revision }, signal) {
+      for (let attempt = 1; attempt <= MAX_ABORT_TRIES; attempt += 1) {
+        const { rollout, view } = await read(signal);
+        if (view.canary === null || !sameCommit(view.canary, revision)) return 'not_running';
+        if (view.behind) throw unseen(cluster.name);
+        if (!view.releasing) return 'not_running';
+        if (rollout.status?.abort === true) return 'already';
+        const body = { metadata: { resourceVersion: rollout.metadata.resourceVersion }, status: { abort: true } };
+        try {
+          const answer = await cluster.patch(address, { body, subresource: 'status' }, timeoutMs, signal);
+          if (checked(cluster, ROLLOUTS, 'patch', answer, Rollout).status?.abort === true) return 'aborted';
+        } catch (error) {
+          if (codeOf(error) !== 'cluster_conflict') throw error;
+        }
+      }
+      throw new CodedError('cluster_conflict', `the Rollout was changed at each of ${MAX_ABORT_TRIES} tries to abort it`, {
+        retryable: true,
+        details: { cluster: cluster.name },
+      });
+    },
+
+    annotate: (note, signal) => writeNote(access, ROLLOUTS, note, deps.clock, signal),
+
+    async sync(_order, signal) {
+      for (const operator of operators) await operator.sync(signal);
+    },
+
+    async check(signal) {
+      const needs = [...objectNeeds(ROLLOUTS, { abort: true, annotate: true }), ...COMMON_NEEDS];
+      const rights = await examineRights(cluster, address, needs, timeoutMs, signal);
+      const look = async () => (await read(signal)).view.declared;
+      return [...rights, await examineWorkload(access, look, signal)];
+    },
+  };
+}
+
+function timeOf(text: string | null | undefined): number | null {
+  const at = Date.parse(text ?? '');
+  return Number.isFinite(at) ? at : null;
+}
+
+/** An abort would be undone when the controller sees the new template (it resets the status), so it is not taken for done. */
+function unseen(cluster: string): CodedError {
+  return new CodedError(
+    'cluster_conflict',
+    'the controller of the Rollout has not seen its newest template; it is aborted once it has',
+    { retryable: true, details: { cluster } },
+  );
+}
