@@ -6,7 +6,7 @@ import { isMap, own, type JsonMap } from './schema-node.ts';
 const LATER = {
   storage: new Set(['redis']),
   source: new Set(['prometheus']),
-  delivery: new Set(['argo-rollouts', 'flagger', 'deployment']),
+  delivery: new Set<string>(),
   forge: new Set(['github', 'gitlab', 'gitea']),
 };
 

@@ -303,7 +303,6 @@ describe('what this version does not act on', () => {
     expect(found).toEqual([
       'storage.kind: storage redis comes with a later release; this one does not start with it',
       'repositories.deploy.forge: forge gitlab comes with a later release; this one does not start with it',
-      'applications.shop.delivery.type: delivery flagger comes with a later release; this one does not start with it',
       'applications.shop.alerts: acting on alerts comes with a later release; this one does not start with it',
     ]);
   });

@@ -10,6 +10,7 @@ import {
 } from './addresses.ts';
 import { overlapWarnings, pathProblem } from './application-paths.ts';
 import { availabilityWarnings } from './availability.ts';
+import { clusterFindings, clusterReferenceFindings } from './cluster-checks.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
@@ -22,6 +23,7 @@ interface Sections {
   storage: JsonMap;
   sources: JsonMap;
   repositories: JsonMap;
+  clusters: JsonMap;
   applications: JsonMap;
   templates: JsonMap;
 }
@@ -41,6 +43,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
     storage: section('storage'),
     sources: section('sources'),
     repositories: section('repositories'),
+    clusters: section('clusters'),
     applications: section('applications'),
     templates: section('templates'),
   };
@@ -54,6 +57,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
       ...storageFindings(sections.storage),
       ...sourceFindings(sections.sources),
       ...repositoryFindings(sections.repositories),
+      ...clusterFindings(sections.clusters),
       ...entries(sections.applications).flatMap(([name, application]) =>
         applicationFindings(['applications', name], application, sections, templates),
       ),
@@ -144,6 +148,7 @@ function applicationFindings(
     ...reference([...path, 'repository'], textAt(application, 'repository'), 'repository', sections.repositories),
     ...reference([...path, 'template'], textAt(application, 'template'), 'template', sections.templates),
     ...(isMap(delivery) ? endpointFindings([...path, 'delivery'], delivery) : []),
+    ...(isMap(delivery) ? clusterReferenceFindings([...path, 'delivery'], delivery, sections.clusters) : []),
     ...list.flatMap((entry, at) =>
       typeof entry === 'string' && entry !== '' ? faulty([...path, 'paths', at], pathProblem(entry)) : [],
     ),

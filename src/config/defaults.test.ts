@@ -38,6 +38,7 @@ describe('defaults', () => {
       workers: { ticks: 16, rollbacks: 4 },
       sources: {},
       repositories: {},
+      clusters: {},
       applications: {},
       templates: {},
     });

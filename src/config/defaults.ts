@@ -1,6 +1,7 @@
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import type { MetricSpec, Template } from '../analysis/template.ts';
+import type { ClusterConfig } from '../delivery/kubernetes/schema.ts';
 import type { Guards } from '../rollback/policy.ts';
 import { branchFor, isMap, recordOf, type SchemaNode } from './schema-node.ts';
 import type { ResolvedServer } from './server.ts';
@@ -35,6 +36,7 @@ export interface ResolvedConfig {
   workers: Filled<NonNullable<Config['workers']>>;
   sources: Record<string, ResolvedSource>;
   repositories: Record<string, ResolvedRepository>;
+  clusters: Record<string, ClusterConfig>;
   applications: Record<string, ResolvedApplication>;
   templates: Record<string, ResolvedTemplate>;
 }

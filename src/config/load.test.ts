@@ -39,7 +39,6 @@ describe('loading a configuration', () => {
       'sources.prom.type',
       'sources.logs.type',
       'repositories.shop.forge',
-      'applications.recommender.delivery.type',
       'applications.recommender.alerts',
     ]);
   });

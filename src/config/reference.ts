@@ -50,7 +50,9 @@ function sectionsOf(title: string, node: SchemaNode, note: string): Section[] {
   }
   const rows: Row[] = [];
   const below: Section[] = [];
-  collect(node, '', title, rows, below);
+  // Of a union that no key tells apart, every key is shown; which of them go together, the schema and `validate` say.
+  const branches = node.anyOf?.map((branch) => ({ ...branch, required: [] })) ?? [node];
+  for (const branch of branches) collect(branch, '', title, rows, below);
   return [{ title, description: note === '' ? node.description : note, rows }, ...below];
 }
 

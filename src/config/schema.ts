@@ -6,6 +6,7 @@ import { ArgoRolloutsDelivery } from '../delivery/argo-rollouts/schema.ts';
 import { DeploymentDelivery } from '../delivery/deployment/schema.ts';
 import { FlaggerDelivery } from '../delivery/flagger/schema.ts';
 import { HttpDelivery } from '../delivery/http/schema.ts';
+import { ClusterConfig } from '../delivery/kubernetes/schema.ts';
 import { NoDelivery } from '../delivery/none/schema.ts';
 import { policyFields } from '../rollback/policy.ts';
 import { ElasticsearchSource } from '../sources/elasticsearch/schema.ts';
@@ -151,6 +152,9 @@ export const Config = Type.Object(
     ),
     repositories: Type.Optional(
       Type.Record(Name, RepositoryConfig, { ...named, description: 'Git repositories, by a name that applications refer to.' }),
+    ),
+    clusters: Type.Optional(
+      Type.Record(Name, ClusterConfig, { ...named, description: 'Kubernetes clusters, by a name that deliveries refer to.' }),
     ),
     applications: Type.Optional(
       Type.Record(ApplicationName, Application, { ...named, description: 'What is deployed and rolled back as one.' }),

@@ -25,6 +25,12 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^https?://[^\\s?#]{1,500}$', 'an address that begins with https://, without ? and #'],
   ['^https?://[^\\s#]{1,500}$', 'an address that begins with https://'],
   ['^.*$', 'a text'],
+  ['^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', 'the name of a namespace: small letters, digits and dash'],
+  ['^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$', 'the name of a Kubernetes object: small letters, digits, dot and dash'],
+  [
+    '^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+    'the name of an annotation such as davylamp.io/revision',
+  ],
   ['^rediss?://', 'an address that begins with redis:// or rediss://'],
   ['^https?://', 'an address that begins with http:// or https://'],
   ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],
