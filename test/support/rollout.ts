@@ -3,7 +3,11 @@ import { createServer, type IncomingMessage } from 'node:http';
 
 /** A pretended controller that speaks the contract of delivery `http` and does what it is told at once. */
 export async function startRollout(initial: { canary: string | null; stable: string | null }) {
-  const state = { ...initial, synced: initial.canary, phase: 'progressing' };
+  const state: Record<string, unknown> & { canary: string | null; phase: string } = {
+    ...initial,
+    synced: initial.canary,
+    phase: 'progressing',
+  };
   const calls: { path: string; body: Record<string, unknown> }[] = [];
   let status: number | null = null;
   const server = createServer((request, response) => {

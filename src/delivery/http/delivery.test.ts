@@ -114,6 +114,20 @@ describe('the delivery of type http', () => {
       { http, readSecret: (file) => Promise.resolve(`${token}-${file}`) },
     );
 
+  it('tells what does not live and what was live before, where the far side says so', async () => {
+    const trouble = { revision: 'b'.repeat(40), code: 'crash_loop', sentence: '3 of 3 pods crash' };
+    const from = '2026-01-01T12:00:00Z';
+    const history = [{ revision: 'a'.repeat(40), from, to: null, role: 'stable' }];
+    far.on('/r', json({ ...state, trouble, history }));
+    const delivery = open(`${far.url}/r`);
+    expect(await delivery.observe(never)).toMatchObject({ trouble });
+    expect(await delivery.history?.(never)).toEqual([
+      { revision: 'a'.repeat(40), from: Date.parse(from), to: null, role: 'stable' },
+    ]);
+    far.on('/r', json({ ...state, history: [{ ...history[0], from: 'yesterday' }] }));
+    await expect(delivery.history?.(never)).rejects.toMatchObject({ code: 'delivery_bad_answer' });
+  });
+
   it('sends what the contract says, and nothing else', async () => {
     for (const path of ['/r/abort', '/r/annotate', '/r/sync']) far.on(path, json({ result: 'aborted', more: 1 }));
     far.on('/r', json({ ...state, more: 1 }));

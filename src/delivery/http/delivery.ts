@@ -3,10 +3,26 @@ import { Value } from 'typebox/value';
 import { parseDuration } from '../../analysis/quantities.ts';
 import { CodedError, codeOf } from '../../errors.ts';
 import type { HttpClient, HttpResponse } from '../../net/client.ts';
-import type { Delivery, DeliveryState } from '../port.ts';
+import type { Delivery, DeliveryState, Liveness } from '../port.ts';
 import type { HttpDelivery } from './schema.ts';
 
-const revision = Type.Union([Type.String({ pattern: '^[0-9a-f]{7,64}$' }), Type.Null()]);
+const commit = Type.String({ pattern: '^[0-9a-f]{7,64}$' });
+const revision = Type.Union([commit, Type.Null()]);
+const time = Type.String({ format: 'date-time' });
+const MOST_EARLIER = 200;
+
+/** Evidence that a revision does not live; more may be told than the code and the sentence. */
+const TroubleAnswer = Type.Object({
+  revision: commit,
+  code: Type.Enum(['crash_loop', 'progress_deadline_exceeded', 'not_reachable']),
+  sentence: Type.String({ minLength: 1, maxLength: 500 }),
+});
+const EarlierAnswer = Type.Object({
+  revision: commit,
+  from: time,
+  to: Type.Union([time, Type.Null()]),
+  role: Type.Enum(['canary', 'stable']),
+});
 
 /** Answer to GET on the base address. Fields beyond these are let through, so that the far side can grow. */
 const StateAnswer = Type.Object({
@@ -14,6 +30,8 @@ const StateAnswer = Type.Object({
   stable: revision,
   synced: revision,
   phase: Type.Enum(['progressing', 'healthy', 'aborted', 'degraded', 'unknown']),
+  trouble: Type.Optional(Type.Union([TroubleAnswer, Type.Null()])),
+  history: Type.Optional(Type.Array(EarlierAnswer, { maxItems: MOST_EARLIER })),
 });
 const AbortAnswer = Type.Object({ result: Type.Enum(['aborted', 'already']) });
 
@@ -72,13 +90,25 @@ export function createHttpDelivery(config: HttpDelivery, { http, readSecret }: H
     }
   }
 
+  async function state(signal: AbortSignal): Promise<Static<typeof StateAnswer>> {
+    return bodyOf(successful(await call('', null, signal), base.host), StateAnswer, base.host);
+  }
+
   return {
     type: 'http',
     can: { observe: true, abort: true, annotate: true, sync: true },
     async observe(signal): Promise<DeliveryState> {
-      const answer = successful(await call('', null, signal), base.host);
-      const { canary, stable, synced, phase } = bodyOf(answer, StateAnswer, base.host);
-      return { canary, stable, synced, phase };
+      const { canary, stable, synced, phase, trouble } = await state(signal);
+      return { canary, stable, synced, phase, ...(trouble == null ? {} : { trouble }) };
+    },
+    async history(signal): Promise<readonly Liveness[]> {
+      const { history = [] } = await state(signal);
+      return history.map(({ revision: seen, from, to, role }) => ({
+        revision: seen,
+        from: Date.parse(from),
+        to: to === null ? null : Date.parse(to),
+        role,
+      }));
     },
     async abort({ revision: bad, rollback, reason }, signal) {
       const answer = await call('/abort', { revision: bad, rollback, reason }, signal);
