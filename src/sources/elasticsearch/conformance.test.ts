@@ -105,4 +105,4 @@ async function start(): Promise<SourceHarness> {
   };
 }
 
-describeMetricSource('elasticsearch', start, 'documents');
+describeMetricSource('elasticsearch', start, { holds: 'documents' });
