@@ -5,6 +5,7 @@ import { parseDuration } from './analysis/quantities.ts';
 import { RETENTION_MS, prune } from './analysis/retention.ts';
 import { WATCH_MS } from './analysis/timeline.ts';
 import { createEngine } from './app/engine.ts';
+import { createListeners } from './app/listeners.ts';
 import { Workers, type DrainResult } from './app/draining.ts';
 import { LiveParts } from './app/parts.ts';
 import { readinessOf } from './app/readiness.ts';
@@ -20,7 +21,6 @@ import { namedFiles } from './config/reload.ts';
 import { watchFiles } from './config/watch.ts';
 import { CodedError, codeOf, sentenceOf } from './errors.ts';
 import { checkGit } from './git/run.ts';
-import { createServer } from './http/server.ts';
 import { judgeNamed } from './judges/registry.ts';
 import { createHttpClient } from './net/client.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
@@ -117,17 +117,22 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     metrics,
   });
   let draining = false;
-  const server = createServer({
-    analyses: engine.analyses,
-    rollbacks: engine.rollbacks,
-    judge: judgeNamed,
-    changes: engine.changes,
-    metrics,
-    log,
-    tokens: config.server.tokens,
-    maxBodyBytes: config.server.maxBodyBytes,
-    readiness: () => readinessOf({ store, queue, reconciler: engine.reconciler, draining, configuration: reloading.state }),
-    clock,
+  const listeners = await createListeners(
+    config.server,
+    {
+      analyses: engine.analyses,
+      rollbacks: engine.rollbacks,
+      judge: judgeNamed,
+      changes: engine.changes,
+      metrics,
+      log,
+      readiness: () => readinessOf({ store, queue, reconciler: engine.reconciler, draining, configuration: reloading.state }),
+      clock,
+    },
+    { http, store, clock, configFolder: loaded.folder },
+  ).catch(async (error: unknown) => {
+    await closeInOrder([() => queue.close(), () => storage.close()]);
+    throw error;
   });
 
   const stops: (() => Promise<void>)[] = [];
@@ -182,7 +187,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         });
         stops.push(async () => stop());
       }
-      return { address: await server.listen(listenOptions(config.server.listen)) };
+      return { address: await listeners.listen() };
     },
     reload: (cause) => reloading.reload(cause),
     async announceEnd() {
@@ -196,7 +201,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       await closeInOrder([
         () => Promise.all(stops.map((stop) => stop())),
         // Waiting requests are answered while the running jobs come to their end.
-        () => closeInOrder([async () => told(await workers.drain(), log)], [() => server.close()]),
+        () => closeInOrder([async () => told(await workers.drain(), log)], [() => listeners.close()]),
         () => queue.close(),
         () => parts.close(),
         () => http.close(),
@@ -247,9 +252,4 @@ function labelNames(config: ResolvedConfig): { applications: string[]; sources: 
 
 function dataPath({ storage }: ResolvedConfig): string {
   return storage.kind === 'embedded' ? storage.path : './data';
-}
-
-function listenOptions(listen: string): { host: string; port: number } {
-  const at = listen.lastIndexOf(':');
-  return { host: listen.slice(0, at).replace(/^\[(.*)\]$/, '$1'), port: Number(listen.slice(at + 1)) };
 }
