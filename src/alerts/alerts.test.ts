@@ -65,6 +65,15 @@ describe('taking alerts in', () => {
     expect([...actions.analyses.values()].map(({ application }) => application).toSorted()).toEqual(['cart', 'shop']);
   });
 
+  it('lets a sender speak of its own applications only', async () => {
+    const { inlet, settle, actions } = await worldOf({ applications: [SHOP, { ...SHOP, name: 'cart' }] });
+    const isAllowed = (application: string) => application === 'cart';
+    expect(await inlet.inlet.receive({ alerts: [alert()] }, isAllowed)).toMatchObject({ accepted: 1 });
+    await settle();
+    expect([...actions.analyses.values()].map(({ application }) => application)).toEqual(['cart']);
+    expect(await inlet.inlet.receive({ alerts: [alert()] }, () => false)).toMatchObject({ ignored: 1 });
+  });
+
   it('asks the store nothing for alerts that concern nobody', async () => {
     const down = () => Promise.reject(new CodedError('store_unavailable', 'it is down', { retryable: true }));
     const { inlet, outcomes } = await worldOf({ store: (real) => ({ ...real, commit: down, getMany: down }) });

@@ -60,17 +60,18 @@ export class AlertInlet {
   }
 
   /**
+   * @param isAllowed whether the sender may speak of the application; for it, the others do not exist
    * @returns when everything that is new is durable and queued
    * @throws CodedError `store_unavailable`, `queue_unavailable` and what else the two say when they cannot; all retryable
    */
-  async receive(webhook: AlertmanagerWebhook): Promise<AlertReceipt> {
+  async receive(webhook: AlertmanagerWebhook, isAllowed: (application: string) => boolean): Promise<AlertReceipt> {
     const { clock, routing, rules, onAlert, onWebhook } = this.#context;
     const now = clock.now();
     const truncated = webhook.truncatedAlerts ?? 0;
     const receipt: AlertReceipt = { accepted: 0, duplicate: 0, ignored: 0 };
     const matched: { notices: Notice[]; keys: string[] }[] = [];
     for (const alert of webhook.alerts) {
-      const routes = routing(alert.labels);
+      const routes = routing(alert.labels).filter(({ application }) => isAllowed(application));
       if (routes.length === 0) {
         receipt.ignored += 1;
         onAlert(null, 'unmatched');

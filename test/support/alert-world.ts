@@ -5,7 +5,7 @@ import type { AlertActions, ConfirmationOrder } from '../../src/alerts/actions.t
 import { AlertHandling } from '../../src/alerts/handling.ts';
 import { AlertInlet } from '../../src/alerts/inlet.ts';
 import { createRouting, type RoutedApplication } from '../../src/alerts/routing.ts';
-import type { AlertmanagerAlert } from '../../src/alerts/webhook.ts';
+import type { AlertmanagerAlert, AlertmanagerWebhook } from '../../src/alerts/webhook.ts';
 import type { Clock } from '../../src/clock.ts';
 import { createEmbeddedQueue } from '../../src/queue/embedded/queue.ts';
 import type { JobQueue } from '../../src/queue/port.ts';
@@ -67,8 +67,8 @@ export async function alertWorld(
   const webhooks: { result: string; truncated: number }[] = [];
   const applications = settings.applications ?? [SHOP];
   const configured = new Set(applications.map(({ name }) => name));
-  const inletOf = () =>
-    new AlertInlet({
+  const inletOf = () => {
+    const inlet = new AlertInlet({
       store,
       queue,
       clock,
@@ -77,6 +77,8 @@ export async function alertWorld(
       onAlert: (application, outcome) => outcomes.push(`${application ?? 'none'} ${outcome}`),
       onWebhook: (result, truncated) => webhooks.push({ result, truncated }),
     });
+    return { receive: (webhook: AlertmanagerWebhook) => inlet.receive(webhook, () => true), inlet };
+  };
   const handlingOf = (acting: AlertActions = actions) =>
     new AlertHandling({
       store,

@@ -4,6 +4,7 @@ import { AlertReceipt, AlertmanagerWebhook } from '../../alerts/webhook.ts';
 import { CodedError } from '../../errors.ts';
 import type { HttpDependencies, HttpLimits } from '../dependencies.ts';
 import { json } from '../answers.ts';
+import { mayTouch } from '../auth/principal.ts';
 import { problems } from '../problem.ts';
 
 /**
@@ -29,13 +30,17 @@ export function alertmanagerRoutes(
         body: AlertmanagerWebhook,
         response: {
           202: json('They are stored, were stored before, or concern no application.', AlertReceipt),
-          ...problems(400, 401, 413, 415, 503),
+          ...problems(400, 401, 403, 413, 415, 503),
         },
       },
     },
     async (request, reply) => {
       if (alerts === undefined) throw notTaken('this process takes no alerts');
-      const receipt = await inTime(alerts.inlet.receive(request.body), webhookMs);
+      const { body, who } = request;
+      const receipt = await inTime(
+        alerts.inlet.receive(body, (application) => mayTouch(who, application)),
+        webhookMs,
+      );
       return reply.code(202).send(receipt);
     },
   );
