@@ -96,6 +96,7 @@ class Connection implements RedisConnection {
   readonly #clients = new Set<RedisClient>();
   #client: RedisClient;
   #isCluster = false;
+  #inspectable = true;
   #condition: RedisCondition = { ok: false, code: 'redis_unavailable', sentence: 'Redis was not reached yet.' };
   #inspecting: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -109,6 +110,10 @@ class Connection implements RedisConnection {
     this.#log = log;
     this.#options = options;
     this.#client = this.#make('fast');
+  }
+
+  get inspectable(): boolean {
+    return this.#inspectable;
   }
 
   get client(): RedisClient {
@@ -277,7 +282,10 @@ class Connection implements RedisConnection {
         try {
           return readInfo(await node.info());
         } catch (error) {
-          if (error instanceof Error && error.message.startsWith('NOPERM')) return UNKNOWN_FACTS;
+          if (error instanceof Error && error.message.startsWith('NOPERM')) {
+            this.#inspectable = false;
+            return UNKNOWN_FACTS;
+          }
           throw this.explain(error, 'store_unavailable') ?? error;
         }
       }),

@@ -19,6 +19,8 @@ export interface RedisConnection {
   readonly client: RedisClient;
   /** A further connection, whose commands wait until Redis is back; closed by who asked for it. */
   patientClient(): RedisClient;
+  /** Whether the server answers INFO. */
+  readonly inspectable: boolean;
   /** As of the last inspection, which follows every connect and is repeated on a timer. */
   condition(): RedisCondition;
   /**
