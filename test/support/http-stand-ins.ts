@@ -67,7 +67,10 @@ export class AnalysesInMemory {
 
   async list(query: { application?: string; phase?: string; before?: string; limit: number }) {
     this.#check();
-    const all = [...this.records.values()].reverse().filter(({ phase }) => query.phase === undefined || phase === query.phase);
+    const all = [...this.records.values()]
+      .reverse()
+      .filter(({ phase }) => query.phase === undefined || phase === query.phase)
+      .filter(({ application }) => query.application === undefined || application === query.application);
     const from = query.before === undefined ? 0 : Number(query.before);
     const items = all.slice(from, from + query.limit);
     return { items, next: from + items.length < all.length ? String(from + items.length) : null };
@@ -135,7 +138,9 @@ export class RollbacksInMemory {
   }
 
   async list(query: { application?: string; state?: string; before?: string; limit: number }) {
-    const items = [...this.records.values()].filter(({ state }) => query.state === undefined || state === query.state);
+    const items = [...this.records.values()]
+      .filter(({ state }) => query.state === undefined || state === query.state)
+      .filter(({ application }) => query.application === undefined || application === query.application);
     return { items: items.slice(0, query.limit), next: null };
   }
 
