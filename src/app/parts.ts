@@ -1,35 +1,16 @@
-import { join } from 'node:path';
 import type { AnalysedApplication } from '../analysis/analyses.ts';
 import { parseDuration } from '../analysis/quantities.ts';
 import { repeat } from '../background.ts';
-import type { Clock } from '../clock.ts';
 import { analysedApplications, policies } from '../config/applications.ts';
 import type { ResolvedConfig } from '../config/defaults.ts';
-import { readSecret } from '../config/secrets.ts';
 import type { Delivery } from '../delivery/port.ts';
-import { createDelivery } from '../delivery/registry.ts';
-import { createRepository } from '../git/mirror.ts';
 import type { Repository } from '../git/port.ts';
-import type { HttpClient } from '../net/client.ts';
-import type { Logger } from '../observability/logger.ts';
 import type { Policy } from '../rollback/policy.ts';
 import type { MetricSource } from '../sources/port.ts';
-import { createSource } from '../sources/registry.ts';
+import { createMakers, isInCluster, type MakingDependencies } from './making.ts';
 
 /** What a part that a reload took out still has to end its work; a tick that reads from it then gets "missing". */
 const RETIRE_MS = 60_000;
-
-export interface PartsDependencies {
-  http: HttpClient;
-  log: Logger;
-  clock: Clock;
-  /** Folder of the configuration file, where relative paths start. */
-  configFolder: string;
-  /** The data folder, absolute; the mirrors live in it. */
-  dataFolder: string;
-  /** Told of what a part could not do in the background. */
-  complain: (what: string) => (error: unknown) => void;
-}
 
 /** Everything of one configuration that can be taken up while the service runs; nothing of it works yet. */
 export interface PreparedParts {
@@ -62,13 +43,13 @@ export class LiveParts {
   readonly repositories = new Map<string, Repository>();
   readonly applications = new Map<string, AnalysedApplication>();
   readonly policies = new Map<string, Policy>();
-  readonly #deps: PartsDependencies;
+  readonly #deps: MakingDependencies;
   readonly #refreshers = new Map<string, () => Promise<void>>();
   readonly #retired = new Map<Closable, NodeJS.Timeout>();
   #current: PreparedParts | null = null;
   #started = false;
 
-  constructor(deps: PartsDependencies) {
+  constructor(deps: MakingDependencies) {
     this.#deps = deps;
   }
 
@@ -134,24 +115,21 @@ export class LiveParts {
   }
 
   async #prepared(config: ResolvedConfig, fresh: Closable[]): Promise<PreparedParts> {
-    const { http, clock } = this.#deps;
     const before = this.#current;
-    const readDeliverySecret = (file: string) => this.#secret(file, 'delivery.tokenFile');
-    const deliveries = mapped(config.applications, ({ delivery }) => delivery);
+    const makers = createMakers(config, this.#deps);
+    const { clusters } = config;
+    // A delivery is another one when its cluster is, too.
+    const deliveries = mapped(config.applications, ({ delivery }) => ({ delivery, ...(isInCluster(delivery) && { clusters }) }));
     return {
       config,
       // Before the adapters, so that a contradiction is found before anything is opened.
       applications: analysedApplications(config),
       policies: policies(config),
       repositories: await made(config.repositories, before?.repositories, fresh, async (name, repository) =>
-        this.#repository(name, repository),
+        makers.repository(name, repository),
       ),
-      sources: await made(config.sources, before?.sources, fresh, (name, source) =>
-        createSource(name, source, { http, clock, readSecret: (file) => this.#secret(file, `sources.${name}`) }),
-      ),
-      deliveries: await made(deliveries, before?.deliveries, fresh, (name, delivery) =>
-        createDelivery(name, delivery, { http, readSecret: readDeliverySecret }),
-      ),
+      sources: await made(config.sources, before?.sources, fresh, (name, source) => makers.source(name, source)),
+      deliveries: await made(deliveries, before?.deliveries, fresh, (name, { delivery }) => makers.delivery(name, delivery)),
     };
   }
 
@@ -179,18 +157,6 @@ export class LiveParts {
       };
       this.#retired.set(part, setTimeout(end, RETIRE_MS).unref());
     }
-  }
-
-  #repository(name: string, config: ResolvedConfig['repositories'][string]): Repository {
-    const { url, branch, username, tokenFile, author } = config;
-    const { log, clock, dataFolder } = this.#deps;
-    const credential = async () =>
-      tokenFile === undefined ? null : { username, token: await this.#secret(tokenFile, `repositories.${name}.tokenFile`) };
-    return createRepository({ name, url, branch, author, credential, log, clock, folder: join(dataFolder, 'git', name) });
-  }
-
-  #secret(file: string, key: string): Promise<string> {
-    return readSecret(this.#deps.configFolder, file, key);
   }
 }
 

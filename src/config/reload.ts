@@ -11,6 +11,7 @@ import { isMap } from './schema-node.ts';
 const LIVE: readonly Path[] = [
   ['applications'],
   ['templates'],
+  ['clusters'],
   ['sources'],
   ['repositories'],
   ['log', 'level'],

@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import type { ResolvedConfig, ResolvedDelivery, ResolvedRepository, ResolvedSource } from '../config/defaults.ts';
+import { readSecret } from '../config/secrets.ts';
+import type { Delivery } from '../delivery/port.ts';
+import type { KubernetesDependencies } from '../delivery/kubernetes/access.ts';
+import { createDelivery } from '../delivery/registry.ts';
+import type { CodedError } from '../errors.ts';
+import { createRepository } from '../git/mirror.ts';
+import type { Repository } from '../git/port.ts';
+import type { HttpClient } from '../net/client.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { MetricSource } from '../sources/port.ts';
+import { createSource } from '../sources/registry.ts';
+
+export interface MakingDependencies {
+  http: HttpClient;
+  log: Logger;
+  clock: Clock;
+  /** Folder of the configuration file, where relative paths start. */
+  configFolder: string;
+  /** The data folder, absolute; the mirrors live in it. */
+  dataFolder: string;
+  /** Told of what a part could not do in the background. */
+  complain: (what: string) => (error: unknown) => void;
+}
+
+/** How the parts of one configuration are made: what each adapter is given stands here and nowhere else. */
+export interface Makers {
+  source(name: string, config: ResolvedSource): Promise<MetricSource>;
+  delivery(application: string, config: ResolvedDelivery): Promise<Delivery>;
+  /** @throws CodedError `git_argument_refused` */
+  repository(name: string, config: ResolvedRepository): Repository;
+  /** User name and token of a repository, read anew at every call; null without one. */
+  credentialOf(name: string, config: ResolvedRepository): () => Promise<{ username: string; token: string } | null>;
+}
+
+export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, deps: MakingDependencies): Makers {
+  const { http, clock, log, configFolder, dataFolder } = deps;
+  const secretOf = (key: string) => (file: string) => readSecret(configFolder, file, key);
+  let kubernetes: Promise<KubernetesDependencies> | undefined;
+
+  /** Loaded with the first workload in a cluster; the deliveries of one configuration share its connections. */
+  async function kubernetesOf(): Promise<KubernetesDependencies> {
+    const { createClusters } = await import('../delivery/kubernetes/clusters.ts');
+    const report: (error: CodedError) => void = deps.complain('a cluster does not allow what would help');
+    return {
+      clusters: createClusters(clusters, { http, readSecret: secretOf('clusters'), folder: configFolder }),
+      clock,
+      report,
+    };
+  }
+
+  const makers: Makers = {
+    source: (name, config) => createSource(name, config, { http, clock, readSecret: secretOf(`sources.${name}`) }),
+    async delivery(application, config) {
+      const readDeliverySecret = secretOf(`applications.${application}.delivery`);
+      const inCluster = isInCluster(config) ? { kubernetes: await (kubernetes ??= kubernetesOf()) } : {};
+      return createDelivery(application, config, { http, readSecret: readDeliverySecret, ...inCluster });
+    },
+    repository(name, config) {
+      const { url, branch, author } = config;
+      const credential = makers.credentialOf(name, config);
+      return createRepository({ name, url, branch, author, credential, log, clock, folder: join(dataFolder, 'git', name) });
+    },
+    credentialOf(name, { username, tokenFile }) {
+      const read = secretOf(`repositories.${name}.tokenFile`);
+      return async () => (tokenFile === undefined ? null : { username, token: await read(tokenFile) });
+    },
+  };
+  return makers;
+}
+
+/** Whether it reaches a cluster by its API, so that the section `clusters` counts for it. */
+export function isInCluster({ type }: ResolvedDelivery): boolean {
+  return type === 'argo-rollouts' || type === 'flagger' || type === 'deployment';
+}
