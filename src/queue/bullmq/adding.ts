@@ -3,7 +3,7 @@ import type { Queue } from 'bullmq';
 import { CodedError } from '../../errors.ts';
 import type { JobData, QueueScripts } from './scripts.ts';
 
-/** Jobs in one transaction of Redis; more go in a further one. */
+/** Jobs in one round trip; more go in a further one. */
 const MOST_AT_ONCE = 200;
 /** How often a job may end in the moment in which it is asked for again. */
 const MOST_TRIES = 20;
@@ -18,8 +18,8 @@ interface Wish {
 }
 
 /**
- * Adds jobs to one queue. What is asked for in one turn of the event loop goes to Redis in one transaction, which costs
- * less than half a transaction each; a burst of webhooks is what it is made for.
+ * Adds jobs to one queue. What is asked for in one turn of the event loop goes to Redis in one round trip,
+ * which costs half as much for each; a burst of webhooks is what it is made for.
  */
 export class Adding {
   readonly #queue: Queue<JobData>;
