@@ -9,6 +9,7 @@ export async function redisPlace(server: RedisServer) {
   const prefix = `t${randomBytes(6).toString('hex')}`;
   const settings = { url: server.url, prefix, acceptNotDurable: false, acceptUnverified: false };
   return {
+    settings,
     child: { adapter: compiledChild('redis-store.js'), place: JSON.stringify(settings) },
     async remove() {},
     async openStore() {

@@ -157,11 +157,11 @@ function conditionOf(connection: RedisConnection): StoreCondition {
 }
 
 function toRecord(kind: RecordKind, id: string, row: readonly (string | null)[]): StoredRecord | undefined {
-  const [version, createdAt, application, state, open, json] = row;
-  if (version == null || createdAt == null || json == null) return undefined;
+  const [version = null, createdAt = null, application = null, state = null, open = null, json = null] = row;
+  if (version === null || json === null) return undefined;
   const index: RecordIndex = {};
-  if (application != null) index.application = application;
-  if (state != null) index.state = state;
-  if (open != null) index.open = open === '1';
+  if (application !== null) index.application = application;
+  if (state !== null) index.state = state;
+  if (open !== null) index.open = open === '1';
   return { kind, id, version: Number(version), createdAt: Number(createdAt), index, value: JSON.parse(json) };
 }
