@@ -261,19 +261,22 @@ export class Clone {
       [`remote.${REMOTE}.url`]: this.#options.url.href,
       [`remote.${REMOTE}.fetch`]: `+refs/heads/${this.#options.branch}:refs/remotes/${REMOTE}/${this.#options.branch}`,
     };
-    const secrets: string[] = [];
-    const credential = await this.#options.credential();
-    if (credential !== null) {
-      const basic = Buffer.from(`${credential.username}:${credential.token}`, 'utf8').toString('base64');
-      secrets.push(basic, credential.token);
-      config[`http.${this.#options.url.href}.extraHeader`] = `Authorization: Basic ${basic}`;
-    }
+    const authorization = authorizationFor(this.#options.url, await this.#options.credential());
+    const { secrets } = authorization;
+    Object.assign(config, authorization.config);
     try {
       return { answer: await runGit(this.#place, { ...call, config, secrets, timeoutMs, signal }), secrets };
     } catch (error) {
       throw this.#noteDamage(error);
     }
   }
+}
+
+/** Configuration that lets git in at one address, and what of it must not appear in any error. */
+export function authorizationFor(url: URL, credential: Credential | null): { config: Record<string, string>; secrets: string[] } {
+  if (credential === null) return { config: {}, secrets: [] };
+  const basic = Buffer.from(`${credential.username}:${credential.token}`, 'utf8').toString('base64');
+  return { config: { [`http.${url.href}.extraHeader`]: `Authorization: Basic ${basic}` }, secrets: [basic, credential.token] };
 }
 
 export function unknownCommit(revision: string, what: string): CodedError {

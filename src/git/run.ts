@@ -11,6 +11,7 @@ const SUBCOMMANDS = [
   'fetch',
   'init',
   'log',
+  'ls-remote',
   'merge-base',
   'merge-tree',
   'push',
