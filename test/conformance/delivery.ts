@@ -94,7 +94,7 @@ export function describeDelivery(name: string, start: () => Promise<DeliveryHarn
 
     it('annotates as often as it is asked, with the same result', async () => {
       await far.run(releasing);
-      const note = { revision: BAD, rollback: 'r-1', values: { 'davylamp/verdict': 'fail', 'davylamp/commit': GOOD } };
+      const note = { revision: BAD, rollback: 'r-1', values: { verdict: 'fail', 'revert-commit': GOOD } };
       await delivery.annotate(note, never);
       await delivery.annotate(note, never);
       expect((await far.deeds()).annotations).toEqual(delivery.can.annotate ? { [BAD]: note.values } : {});
@@ -113,11 +113,13 @@ export function describeDelivery(name: string, start: () => Promise<DeliveryHarn
         if (far.fail === null) return;
         await far.run(releasing);
         await far.fail(fault);
-        const steps: (() => Promise<unknown>)[] = [() => delivery.observe(never), () => delivery.abort(order, never)];
-        // Their answers have no body that could be misunderstood.
+        const { can } = delivery;
+        const steps: (() => Promise<unknown>)[] = [() => delivery.observe(never)];
+        if (can.abort) steps.push(() => delivery.abort(order, never));
+        // Their answers need no body that could be misunderstood.
         if (fault !== 'not understood') {
-          steps.push(() => delivery.annotate({ revision: BAD, rollback: 'r-1', values: {} }, never));
-          steps.push(() => delivery.sync({ commit: GOOD, rollback: 'r-1' }, never));
+          if (can.annotate) steps.push(() => delivery.annotate({ revision: BAD, rollback: 'r-1', values: {} }, never));
+          if (can.sync) steps.push(() => delivery.sync({ commit: GOOD, rollback: 'r-1' }, never));
         }
         const began = performance.now();
         const outcomes = await Promise.all(
@@ -147,7 +149,9 @@ export function describeDelivery(name: string, start: () => Promise<DeliveryHarn
         return;
       }
       await far.fail('hang');
-      const call = delivery.abort(order, controller.signal);
+      const call: Promise<unknown> = delivery.can.abort
+        ? delivery.abort(order, controller.signal)
+        : delivery.observe(controller.signal);
       await far.called();
       controller.abort(new Error('the service stops'));
       await expect(call).rejects.toThrow('the service stops');

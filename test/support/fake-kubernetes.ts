@@ -30,6 +30,8 @@ export class FakeKubernetes {
   readonly denied = new Set<string>();
   /** Plurals of kinds that the cluster does not have. */
   readonly absent = new Set<string>();
+  /** Whether it answers what a caller may do, as a whole cluster does. */
+  reviews = false;
   /** Runs before a patch is carried out, as somebody else who is quicker. */
   beforePatch: (() => void) | null = null;
   #version = 100;
@@ -54,6 +56,7 @@ export class FakeKubernetes {
 
   handle(request: ReceivedRequest): Behaviour {
     const url = new URL(request.path, 'http://fake');
+    if (this.reviews && url.pathname.endsWith('/selfsubjectaccessreviews')) return this.#review(request.body);
     const found = /^\/(api|apis\/[^/]+)\/([^/]+)\/namespaces\/([^/]+)\/([a-z]+)(?:\/([^/]+))?(?:\/(status))?$/.exec(url.pathname);
     if (found === null) return { kind: 'answer', status: 404, body: '404 page not found\n' };
     const [, root = '', version = '', namespace = '', plural = '', name, subresource] = found;
@@ -75,6 +78,13 @@ export class FakeKubernetes {
       default:
         return this.#patch(keyOf(apiVersion, namespace, plural, name ?? ''), subresource, request, name);
     }
+  }
+
+  #review(body: string): Behaviour {
+    const { spec } = JSON.parse(body) as { spec: { resourceAttributes: Record<string, string> } };
+    const { verb, resource, subresource } = spec.resourceAttributes;
+    const call = `${verb ?? ''} ${resource ?? ''}${subresource === undefined ? '' : `/${subresource}`}`;
+    return answer(201, { kind: 'SelfSubjectAccessReview', status: { allowed: !this.denied.has(call) } });
   }
 
   #list(apiVersion: string, namespace: string, plural: string, query: URLSearchParams): Behaviour {
