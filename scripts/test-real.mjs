@@ -7,15 +7,34 @@ import process from 'node:process';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PROGRAMS = [
-  { name: 'a real Elasticsearch', tests: 'test/real/elasticsearch', why: 'this version has no source for it' },
+  {
+    name: 'a real Elasticsearch',
+    tests: 'test/real/elasticsearch',
+    why: 'this version has no source for it',
+    needs: [
+      ['java', '-version'],
+      ['javac', '-version'],
+      ['mvn', '--version'],
+    ],
+    missing: 'install JDK 17 or newer and Maven (apt-get install openjdk-17-jdk-headless maven)',
+  },
   { name: 'a Kubernetes API server', tests: 'test/real/kubernetes', why: 'this version has no delivery for it' },
 ];
 
-const present = PROGRAMS.filter(({ tests }) => existsSync(new URL(`../${tests}`, import.meta.url)));
-for (const { name, why } of PROGRAMS.filter((program) => !present.includes(program))) console.log(`not run: ${name}: ${why}`);
+const works = ([command, ...args]) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
+const reasonNotToRun = ({ tests, why, needs = [], missing }) => {
+  if (!existsSync(new URL(`../${tests}`, import.meta.url))) return why;
+  const absent = needs.filter((line) => !works(line)).map(([command]) => command);
+  return absent.length === 0 ? null : `${absent.join(', ')} cannot be run here; ${missing}`;
+};
+const present = PROGRAMS.filter((program) => {
+  const reason = reasonNotToRun(program);
+  if (reason !== null) console.log(`not run: ${program.name}: ${reason}`);
+  return reason === null;
+});
 if (present.length > 0) {
   const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url));
-  const { status } = spawnSync(process.execPath, [vitest, 'run', '--config', 'vitest.real.config.ts'], {
+  const { status } = spawnSync(process.execPath, [vitest, 'run', '--config', 'vitest.real.config.ts', ...present.map(({ tests }) => tests)], {
     cwd: root,
     stdio: 'inherit',
   });

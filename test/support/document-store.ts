@@ -36,6 +36,9 @@ export class DocumentStore {
     for (let at = 0; at + 1 < lines.length; at += 2) {
       responses.push(this.search(mapOf(JSON.parse(lines[at] ?? '')), mapOf(JSON.parse(lines[at + 1] ?? ''))));
     }
+    // A real one reads all searches before it runs the first.
+    const unreadable = responses.find((response) => mapOf(response)['status'] === 400);
+    if (unreadable !== undefined) return { kind: 'answer', status: 400, headers: ELASTIC, body: JSON.stringify(unreadable) };
     return { kind: 'answer', headers: ELASTIC, body: JSON.stringify({ took: 1, responses }) };
   }
 

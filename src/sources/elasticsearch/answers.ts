@@ -123,9 +123,23 @@ export function errorOf(error: Json, status: number, index: string): SearchFault
       `Elasticsearch could not search (${status}, ${type}); look at the health of the cluster`,
     );
   }
-  const reason = causes.find((cause) => cause.reason !== '' && cause.reason !== 'all shards failed')?.reason ?? '';
-  const told = reason === '' ? '' : `: ${reason.slice(0, MAX_REASON)}`;
+  const reasons = new Set(
+    [error, innermost(error)].flatMap((one) => causesOf(one).find(({ reason }) => isTelling(reason))?.reason ?? []),
+  );
+  const told = reasons.size === 0 ? '' : `: ${[...reasons].join(': ').slice(0, MAX_REASON)}`;
   return mendable('query_refused', `Elasticsearch refused the search (${status})${told}; mend its filter`);
+}
+
+/** "all shards failed" stands around what went wrong. */
+function isTelling(reason: string): boolean {
+  return reason !== '' && reason !== 'all shards failed';
+}
+
+/** Parsers wrap an error at every level; the last one names the word that is wrong. */
+function innermost(error: Json): Json {
+  let inner = error;
+  for (let depth = 0; depth < MAX_CAUSES && isMap(inner['caused_by']); depth++) inner = inner['caused_by'];
+  return inner;
 }
 
 interface Cause {

@@ -12,6 +12,7 @@ const labels = { canary: { track: 'canary' }, baseline: { track: 'stable' } };
 
 function faultOf(fault: Exclude<SourceFault, 'refuse'>): Behaviour {
   switch (fault) {
+    case '401':
     case '429':
     case '500':
     case '503':
@@ -23,6 +24,8 @@ function faultOf(fault: Exclude<SourceFault, 'refuse'>): Behaviour {
       };
     case 'hang':
       return { kind: 'hang' };
+    case 'nothing':
+      return { kind: 'answer', headers: ELASTIC, body: '' };
     case 'drop':
       return { kind: 'drop' };
     case 'truncated':

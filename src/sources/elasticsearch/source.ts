@@ -23,6 +23,11 @@ export interface ElasticsearchDependencies {
 /** An analysis keeps the delay that it began with, and does not count what happened before it began. */
 const Cursor = Type.Object({ version: Type.Literal(1), delayMs: Type.Number(), since: Type.Union([Type.Number(), Type.Null()]) });
 type Cursor = Static<typeof Cursor>;
+/** One question by itself, and where its answer belongs. */
+interface Question {
+  key: string;
+  search: Search;
+}
 interface Window {
   from: number;
   to: number;
@@ -92,22 +97,20 @@ export function createElasticsearchSource(
   async function ask(searches: readonly Search[], window: Window, signal: AbortSignal): Promise<Map<string, SourceAnswer>> {
     const answers = new Map<string, SourceAnswer>();
     const faults: SearchFault[] = [];
-    const single: { search: Search; key: string }[] = [];
-    const responses = await responsesTo(searches, signal);
+    const single: Question[] = [];
+    const outcomes = await outcomesOf(searches, signal);
     for (const [at, search] of searches.entries()) {
-      const outcome = answersOf(search, responses[at]);
-      if (!('code' in outcome)) {
+      const outcome = outcomes?.[at];
+      if (outcome !== undefined && !('code' in outcome)) {
         for (const [part, answer] of outcome) answers.set(`${at}/${part}`, answer);
         continue;
       }
-      faults.push(outcome);
+      if (outcome !== undefined) faults.push(outcome);
       for (const [part, [query]] of search.asked) {
-        const { code, sentence } = outcome;
-        answers.set(`${at}/${part}`, { kind: 'missing', code, sentence });
+        const key = `${at}/${part}`;
         // One question that is refused must not take the others with it.
-        if (outcome.mendable && search.asked.size > 1 && query !== undefined) {
-          single.push({ search: searchOf([query], window, settings), key: `${at}/${part}` });
-        }
+        if ((outcome?.mendable ?? true) && query !== undefined) single.push({ key, search: searchOf([query], window, settings) });
+        else if (outcome !== undefined) answers.set(key, { kind: 'missing', code: outcome.code, sentence: outcome.sentence });
       }
     }
     // Thrown, so that it is not kept for others, and counts for the breaker when it may pass.
@@ -115,17 +118,44 @@ export function createElasticsearchSource(
     if (fault !== undefined && faults.length === searches.length && single.length === 0) {
       throw new CodedError(fault.code, fault.sentence, { retryable: fault.passing });
     }
-    if (single.length === 0) return answers;
-    const again = await responsesTo(
-      single.map(({ search }) => search),
+    for (const [key, answer] of await askOneByOne(single, signal)) answers.set(key, answer);
+    return answers;
+  }
+
+  /** What each search said; null when the call was refused as a whole, as it is when one of its filters is no filter. */
+  async function outcomesOf(searches: readonly Search[], signal: AbortSignal) {
+    try {
+      const responses = await responsesTo(searches, signal);
+      return searches.map((search, at) => answersOf(search, responses[at]));
+    } catch (error) {
+      if (error instanceof CodedError && error.details['status'] === 400) {
+        if (searches.length > 1 || (searches[0]?.asked.size ?? 0) > 1) return null;
+        return [{ code: error.code, sentence: error.message, mendable: false, passing: false }];
+      }
+      throw error;
+    }
+  }
+
+  /** A search for each question. Where the call is refused as a whole, its halves are asked, down to the guilty one. */
+  async function askOneByOne(questions: readonly Question[], signal: AbortSignal): Promise<Map<string, SourceAnswer>> {
+    if (questions.length === 0) return new Map();
+    const outcomes = await outcomesOf(
+      questions.map(({ search }) => search),
       signal,
     );
-    for (const [at, { search, key }] of single.entries()) {
-      const outcome = answersOf(search, again[at]);
-      if ('code' in outcome) answers.set(key, { kind: 'missing', code: outcome.code, sentence: outcome.sentence });
-      else for (const answer of outcome.values()) answers.set(key, answer);
+    if (outcomes === null) {
+      const half = Math.ceil(questions.length / 2);
+      const first = await askOneByOne(questions.slice(0, half), signal);
+      return new Map([...first, ...(await askOneByOne(questions.slice(half), signal))]);
     }
-    return answers;
+    return new Map(
+      questions.flatMap(({ key }, at): [string, SourceAnswer][] => {
+        const outcome = outcomes[at];
+        if (outcome === undefined) return [];
+        if ('code' in outcome) return [[key, { kind: 'missing', code: outcome.code, sentence: outcome.sentence }]];
+        return [...outcome.values()].map((answer) => [key, answer]);
+      }),
+    );
   }
 
   return {
