@@ -5,7 +5,7 @@ import { isMap, own, type JsonMap } from './schema-node.ts';
 /** What the schema knows already and no module of this version does. A line goes when its adapter comes. */
 const LATER = {
   storage: new Set(['redis']),
-  source: new Set(['prometheus']),
+  source: new Set<string>(),
   delivery: new Set<string>(),
   forge: new Set(['github', 'gitlab', 'gitea']),
 };
@@ -31,9 +31,6 @@ export function unavailableParts(root: JsonMap): { path: Path; what: string }[] 
   }
   for (const [name, application] of entries(root, 'applications')) {
     look(['applications', name, 'delivery', 'type'], at(application, 'delivery', 'type'), 'delivery');
-    const alerts = own(application, 'alerts');
-    if (Array.isArray(alerts) && alerts.length > 0)
-      parts.push({ path: ['applications', name, 'alerts'], what: 'acting on alerts' });
   }
   return parts;
 }

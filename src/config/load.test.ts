@@ -35,12 +35,7 @@ describe('loading a configuration', () => {
     });
     expect(templates['http-service']).toMatchObject({ every: '1m', for: '30m', warmup: '3m', falseRollbacks: '1%' });
     expect(Object.keys(templates['http-service']?.metrics ?? {})).toEqual(['errors', 'latency']);
-    expect(warnings.map((warning) => warning.path)).toEqual([
-      'sources.prom.type',
-      'sources.logs.type',
-      'repositories.shop.forge',
-      'applications.recommender.alerts',
-    ]);
+    expect(warnings.map((warning) => warning.path)).toEqual(['repositories.shop.forge']);
   });
 
   it('takes the configuration that is shipped to start from, without a warning', async () => {

@@ -31,6 +31,8 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
     '^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
     'the name of an annotation such as davylamp.io/revision',
   ],
+  ["^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$", 'the name of a header such as X-Api-Key'],
+  ['^[\\x21-\\x7e]{1,500}$', 'the name of a tenant, without blanks'],
   ['^rediss?://', 'an address that begins with redis:// or rediss://'],
   ['^https?://', 'an address that begins with http:// or https://'],
   ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],

@@ -64,7 +64,7 @@ function readEscape(
 
 /** A literal in double quotes that reads as the value again. */
 export function quoted(value: string): string {
-  const inner = value.replaceAll(/[\\"\u0000-\u001f\u007f\u2028\u2029]/g, (sign) => {
+  const inner = value.replaceAll(/[\\"\p{Cc}\p{Zl}\p{Zp}]/gu, (sign) => {
     if (sign === '\\' || sign === '"') return `\\${sign}`;
     if (sign === '\n') return '\\n';
     return `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;

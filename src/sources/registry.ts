@@ -22,7 +22,7 @@ type Factory<T extends Source['type']> = (
 /** A new source is one folder and one line here. Adapters are imported when they are configured, not before. */
 const FACTORIES: { [T in Source['type']]: Factory<T> | null } = {
   scrape: async (config, deps) => (await import('./scrape/source.ts')).createScrapeSource(config, deps),
-  prometheus: null,
+  prometheus: async (config, deps, name) => (await import('./prometheus/source.ts')).createPrometheusSource(name, config, deps),
   elasticsearch: async (config, deps, name) =>
     (await import('./elasticsearch/source.ts')).createElasticsearchSource(name, config, deps),
 };

@@ -8,7 +8,19 @@ export interface FarSeries {
 }
 export type Side = 'canary' | 'baseline';
 export type SourceFault =
-  'refuse' | '429' | '500' | '503' | 'hang' | 'drop' | 'truncated' | 'wrong type' | 'not understood' | 'huge';
+  | 'refuse'
+  | '401'
+  | '429'
+  | '500'
+  | '503'
+  | 'hang'
+  | 'drop'
+  | 'truncated'
+  /** An answer without a body. */
+  | 'nothing'
+  | 'wrong type'
+  | 'not understood'
+  | 'huge';
 
 /** A source under test with a far side that does what the suite says. */
 export interface SourceHarness {
@@ -24,6 +36,8 @@ export interface SourceHarness {
   /** From now on the far side knows these series (counters as totals since the start of their process), and no fault. */
   show(series: Record<Side, readonly FarSeries[]>): Promise<void>;
   fail(fault: SourceFault): Promise<void>;
+  /** Up to the next `show` the far side knows the series as before, and has heard nothing new of them. */
+  late?(): Promise<void>;
   /** Resolves when the far side has got a request after the last `show` or `fail`. */
   asked(): Promise<void>;
   /** Another source with the same configuration, as after a restart of the service. */
@@ -102,7 +116,15 @@ export function describeMetricSource(
       expect(stored).toEqual(reading.cursor);
       cursor = stored;
       expect([...reading.answers.keys()].sort()).toEqual(queries.map(({ id }) => id).sort());
-      return Object.fromEntries(reading.answers);
+      return Object.fromEntries([...reading.answers].map(([id, answer]) => [id, withoutSeries(id, answer)]));
+    }
+
+    /** How many series there were is told where it is known, and never is 0. */
+    function withoutSeries(id: string, answer: SourceAnswer): SourceAnswer {
+      if (!('series' in answer)) return answer;
+      const { series, ...rest } = answer;
+      expect(series, id).toBeGreaterThan(0);
+      return rest;
     }
 
     function world(counts: { ok: number; bad?: number; fast: number; all: number; memory: number }): FarSeries[] {

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import type { SourceAnswer, SourceQuery } from '../port.ts';
+import { aggregated } from '../aggregate.ts';
 import { sameBounds, sumBuckets, type BucketCounts } from '../buckets.ts';
 import type { Increase } from './counters.ts';
 
@@ -103,27 +104,6 @@ export function gaugeAnswer(
   if (!Number.isFinite(value))
     return { kind: 'missing', code: NOT_A_NUMBER.code, sentence: 'a matching series is NaN or infinite' };
   return { kind: 'gauge', value };
-}
-
-function aggregated(values: readonly number[], aggregate: SourceQuery['aggregate']): number {
-  let sum = 0;
-  let least = Infinity;
-  let most = -Infinity;
-  for (const value of values) {
-    sum += value;
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
-  switch (aggregate) {
-    case 'sum':
-      return sum;
-    case 'avg':
-      return sum / values.length;
-    case 'max':
-      return most;
-    case 'min':
-      return least;
-  }
 }
 
 function reasonIn(series: readonly Counted[]): Missing | null {

@@ -28,12 +28,15 @@ function render(series: readonly FarSeries[]): string {
 
 function faultOf(fault: Exclude<SourceFault, 'refuse'>, headers: Record<string, string>): Behaviour {
   switch (fault) {
+    case '401':
     case '429':
     case '500':
     case '503':
       return { kind: 'answer', status: Number(fault), headers, body: 'requests_total{service="shop",code="200"} 1\n' };
     case 'hang':
       return { kind: 'hang' };
+    case 'nothing':
+      return { kind: 'answer', headers, body: '' };
     case 'drop':
       return { kind: 'drop' };
     case 'truncated':

@@ -3,6 +3,7 @@ import { Type, type Static } from 'typebox';
 import { Value } from 'typebox/value';
 import { parseDuration } from '../../analysis/quantities.ts';
 import { CodedError } from '../../errors.ts';
+import type { Finding } from '../../finding.ts';
 import type { HttpClient } from '../../net/client.ts';
 import { NAME, createMatcher, matchesSeries, parseSelector, type Matcher } from '../../promql/selector.ts';
 import type { MetricSource, SourceAnswer, SourceQuery } from '../port.ts';
@@ -82,6 +83,17 @@ export function createScrapeSource(config: ScrapeSource, { http }: { http: HttpC
     }
   }
 
+  async function examined(target: Target, signal: AbortSignal): Promise<Finding> {
+    try {
+      const { series } = await scrapePage(http, { ...target, timeoutMs, maxBytes, wants: () => true }, signal);
+      return { status: 'ok', code: 'readable', sentence: `${target.host} shows a metrics page with ${series.length} series` };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof CodedError)) throw error;
+      return { status: 'fail', code: error.code, sentence: error.message };
+    }
+  }
+
   return {
     remembers: false,
     async read(queries, window, cursor, signal) {
@@ -101,6 +113,7 @@ export function createScrapeSource(config: ScrapeSource, { http }: { http: HttpC
       for (const [id, answer] of reading.answers) answers.set(id, answer);
       return { answers, cursor: reading.cursor, warnings: reading.warnings };
     },
+    check: (signal) => Promise.all(targets.map((target) => examined(target, signal))),
     // The client belongs to the composition root, and nothing else is held.
     close: () => Promise.resolve(),
   };
