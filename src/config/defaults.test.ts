@@ -32,7 +32,17 @@ const config: Config = {
 describe('defaults', () => {
   it('of an empty configuration are a service on loopback with embedded storage and nothing to do', () => {
     expect(resolveDefaults({})).toEqual({
-      server: { listen: '127.0.0.1:8080', tokens: [], maxBodyBytes: 1_048_576 },
+      server: {
+        listen: '127.0.0.1:8080',
+        tokens: [],
+        basic: [],
+        signers: [],
+        oidc: [],
+        clients: [],
+        rates: { reads: 200, writes: 100, judgements: 20 },
+        maxBodyBytes: 1_048_576,
+        drainDelay: '1s',
+      },
       storage: { kind: 'embedded', path: './data' },
       log: { level: 'info' },
       workers: { ticks: 16, rollbacks: 4 },
@@ -79,7 +89,7 @@ describe('defaults', () => {
   it('do not change the configuration, and are not shared between two of them', () => {
     const before = structuredClone(config);
     const first = resolveDefaults(config);
-    first.server.tokens.push({ name: 'x', sha256: '0'.repeat(64) });
+    first.server.tokens.push({ name: 'x', sha256: '0'.repeat(64), scopes: [] });
     expect(config).toEqual(before);
     expect(resolveDefaults(config).server.tokens).toEqual([]);
   });

@@ -79,7 +79,7 @@ function nameFindings(server: JsonMap): Finding[] {
   return WAYS.flatMap((way) =>
     listAt(server, way).flatMap((caller, at): Finding[] => {
       const name = own(caller, 'name');
-      const place = `server.${way}.${at}`;
+      const place = `server.${way}[${at}]`;
       if (typeof name !== 'string') return [];
       const before = seen.get(name);
       if (before === undefined) {

@@ -1,6 +1,7 @@
 import { X509Certificate, createHash, createPrivateKey } from 'node:crypto';
 import type { RequestListener, Server, ServerOptions } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import type { ResolvedServer } from '../config/server.ts';
 import { CodedError, sentenceOf } from '../errors.ts';
@@ -50,7 +51,22 @@ export async function readTls(config: TlsConfig, readFile: (file: string, key: s
 
 /** An https server; with client authorities it asks each client for a certificate. */
 export function createTlsServer(tls: TlsFiles, options: ServerOptions, listener: RequestListener): Server {
-  return createHttpsServer({ ...options, ...contextOf(tls.config, tls.material), handshakeTimeout: HANDSHAKE_MS }, listener);
+  const server = createHttpsServer(
+    { ...options, ...contextOf(tls.config, tls.material), handshakeTimeout: HANDSHAKE_MS },
+    listener,
+  );
+  // node counts a connection from the end of its handshake on; one that never ends would hold up the end of the server.
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const closeAll = server.closeAllConnections.bind(server);
+  server.closeAllConnections = () => {
+    closeAll();
+    for (const socket of sockets) socket.destroy();
+  };
+  return server;
 }
 
 /**

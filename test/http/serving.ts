@@ -5,6 +5,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../src/clock.ts';
 import type { Callers, HttpDependencies } from '../../src/http/dependencies.ts';
 import { DEFAULT_LIMITS, type HttpLimits } from '../../src/http/dependencies.ts';
+// The routes' own keys of fastify's types are declared there.
+import type {} from '../../src/http/authentication.ts';
 import { createServer } from '../../src/http/server.ts';
 import { standIns } from '../support/http-stand-ins.ts';
 
