@@ -30,6 +30,17 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
     },
   ],
   [
+    'doctor',
+    {
+      usage: 'doctor [CONFIG] [--json]',
+      summary: 'Looks at everything that a configuration needs of the world, and changes nothing.',
+      load: async () => {
+        const [{ doctorWith }, { examine }] = await Promise.all([import('./cli/doctor.ts'), import('./app/examination.ts')]);
+        return doctorWith(examine);
+      },
+    },
+  ],
+  [
     'openapi',
     {
       usage: 'openapi',

@@ -62,7 +62,7 @@ export class LiveParts {
     try {
       return await this.#prepared(config, fresh);
     } catch (error) {
-      await Promise.allSettled(fresh.map((part) => part.close?.()));
+      await Promise.allSettled(fresh.map(async (part) => part.close?.()));
       throw error;
     }
   }
@@ -109,7 +109,7 @@ export class LiveParts {
       ...this.deliveries.values(),
       ...this.repositories.values(),
     ];
-    const ends = await Promise.allSettled(parts.map((part) => part.close?.()));
+    const ends = await Promise.allSettled(parts.map(async (part) => part.close?.()));
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }

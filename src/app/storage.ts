@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { ResolvedConfig } from '../config/defaults.ts';
 import { CodedError } from '../errors.ts';
+import type { Finding } from '../finding.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { Store } from '../store/port.ts';
@@ -50,4 +51,18 @@ async function openEmbeddedStorage({ folder, clock, log }: { folder: string; clo
       await database.close();
     },
   };
+}
+
+/** What can be said of the storage from outside, while a service may be using it; nothing is opened that would lock it. */
+export async function examineStorage(
+  config: ResolvedConfig['storage'],
+  _deps: { configFolder: string; clock: Clock },
+  _signal: AbortSignal,
+): Promise<readonly Finding[]> {
+  switch (config.kind) {
+    case 'embedded':
+      return [{ status: 'ok', code: 'embedded', sentence: 'embedded: everything stands in the data folder, for one process' }];
+    case 'redis':
+      return [{ status: 'fail', code: 'adapter_not_available', sentence: 'storage redis comes with a later release' }];
+  }
 }

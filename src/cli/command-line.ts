@@ -40,14 +40,15 @@ interface Parsed {
 /**
  * Reads the arguments of one command.
  *
- * @param shape names of the options that take a value, of the flags, and of the positionals, all of them required
+ * @param shape names of the options that take a value, of the flags, of the positionals, all of them required, and of
+ *   those that may follow
  * @throws CodedError `usage` with the nearest name
  */
 export function readArguments(
   args: readonly string[],
-  shape: { values?: readonly string[]; flags?: readonly string[]; positionals?: readonly string[] },
+  shape: { values?: readonly string[]; flags?: readonly string[]; positionals?: readonly string[]; optional?: readonly string[] },
 ): Parsed {
-  const { values: withValue = [], flags: withoutValue = [], positionals: wanted = [] } = shape;
+  const { values: withValue = [], flags: withoutValue = [], positionals: wanted = [], optional = [] } = shape;
   const { tokens } = parseArgs({
     args: [...args],
     strict: false,
@@ -76,7 +77,7 @@ export function readArguments(
   }
   const missing = wanted[parsed.positionals.length];
   if (missing !== undefined) throw usage(`${missing} is missing`);
-  const surplus = parsed.positionals[wanted.length];
+  const surplus = parsed.positionals[wanted.length + optional.length];
   if (surplus !== undefined) throw usage(`'${surplus}' is one argument too many`);
   return parsed;
 }
