@@ -151,7 +151,7 @@ function aggregated(aggregation: Json, documents: readonly StoredDocument[]): un
       return { doc_count: counted(some), ...below(some) };
     }
     case 'filters': {
-      const buckets = Object.entries(mapOf(mapOf(about)['filters'])).map(([key, filter]) => [
+      const buckets = Object.entries(mapOf(mapOf(about)['filters'])).map(([key, filter]): [string, { doc_count: number }] => [
         key,
         { doc_count: counted(documents.filter((document) => holds(mapOf(filter), document))) },
       ]);

@@ -161,7 +161,7 @@ function causesOf(error: Json): Cause[] {
     }
     for (const key of ['root_cause', 'failed_shards']) {
       const list = next[key];
-      if (Array.isArray(list)) queue.push(...list.slice(0, MAX_CAUSES));
+      if (isList(list)) queue.push(...list.slice(0, MAX_CAUSES));
     }
     queue.push(next['caused_by'], next['reason']);
   }
@@ -210,6 +210,10 @@ function firstOf(percentiles: Json | null): Json | null {
   const values = percentiles?.['values'];
   const first: unknown = Array.isArray(values) ? values[0] : null;
   return isMap(first) ? first : null;
+}
+
+export function isList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value);
 }
 
 export function isMap(value: unknown): value is Json {

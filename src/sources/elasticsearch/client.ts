@@ -8,7 +8,7 @@ import type {
 } from '@elastic/elasticsearch';
 import { CodedError } from '../../errors.ts';
 import type { HttpClient, HttpRequest, TlsMaterial } from '../../net/client.ts';
-import { errorOf, isMap } from './answers.ts';
+import { errorOf, isList, isMap } from './answers.ts';
 import type { Access } from './credentials.ts';
 import type { Search } from './questions.ts';
 
@@ -17,7 +17,7 @@ export interface SearchClient {
    * One multi-search; the responses are in the order of the searches, an error of one is its response.
    * @throws CodedError for everything that concerns all of them; the reason of `signal`
    */
-  search(searches: readonly Pick<Search, 'header' | 'body'>[], access: Access, signal: AbortSignal): Promise<unknown[]>;
+  search(searches: readonly Pick<Search, 'header' | 'body'>[], access: Access, signal: AbortSignal): Promise<readonly unknown[]>;
   close(): Promise<void>;
 }
 
@@ -108,7 +108,7 @@ export function createSearchClient({ url, timeoutMs, maxBytes, http }: ClientSet
         throw explained(error);
       }
       const responses = isMap(answer) ? answer['responses'] : undefined;
-      if (!Array.isArray(responses)) throw invalid(host, 'it has no responses');
+      if (!isList(responses)) throw invalid(host, 'it has no responses');
       if (responses.length !== searches.length)
         throw invalid(host, `it has ${responses.length} responses to ${searches.length} searches`);
       return responses;
