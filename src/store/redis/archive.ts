@@ -77,8 +77,7 @@ export function createRedisArchive(connection: RedisConnection, { version }: { v
 
     async finish() {
       await asking(connection, async () => {
-        await connection.client.hset(meta, 'epoch', randomUUID());
-        await connection.client.hdel(meta, 'restoring');
+        await connection.client.multi().hset(meta, 'epoch', randomUUID()).hdel(meta, 'restoring').exec();
       });
     },
   };
