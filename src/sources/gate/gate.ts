@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
 import { createBreaker, type BreakerOptions } from './breaker.ts';
@@ -120,6 +121,8 @@ export function createGate(options: GateOptions): Gate {
       weigh: (value: T) => number = () => 0,
     ): Promise<T> {
       signal.throwIfAborted();
+      // One tick asks many questions with one signal; each listener is taken off again, so none leaks.
+      setMaxListeners(0, signal);
       tidy();
       const flight = flights.get(key) ?? begin(key, run, weigh);
       flight.waiting++;

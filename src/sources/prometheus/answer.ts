@@ -77,6 +77,7 @@ export function createAnswerDecoder(): AnswerDecoder {
       if (piece.length === 0 || done) return;
       bytes.push(piece);
       go();
+      bytes.settle();
     },
     end() {
       bytes.finished = true;

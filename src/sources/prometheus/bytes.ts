@@ -26,20 +26,36 @@ export class Bytes {
 
   push(piece: Uint8Array): void {
     const rest = this.end - this.at;
-    this.#before += this.at;
     if (rest === 0) {
       // A piece that nothing is left before is read where it lies.
+      this.#before += this.at;
       this.buffer = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
-    } else {
-      const own = this.#own !== null && this.#own.length >= rest + piece.length ? this.#own : null;
-      const next = own ?? Buffer.allocUnsafe(2 * (rest + piece.length) + SPARE_BYTES);
-      this.buffer.copy(next, 0, this.at, this.end);
-      next.set(piece, rest);
-      this.#own = next;
-      this.buffer = next;
+      this.at = 0;
+      this.end = piece.length;
+      return;
     }
+    this.#hold(piece.length);
+    this.buffer.set(piece, this.end);
+    this.end += piece.length;
+  }
+
+  /** Copies what was not read out of the piece, whose memory belongs to who pushed it. */
+  settle(): void {
+    if (this.at < this.end && this.buffer !== this.#own) this.#hold(0);
+  }
+
+  /** Moves the rest into memory of our own that has room for so many bytes more. */
+  #hold(room: number): void {
+    const own = this.#own;
+    if (this.buffer === own && own.length - this.end >= room) return;
+    const rest = this.end - this.at;
+    const next = own !== null && own.length >= rest + room ? own : Buffer.allocUnsafe(2 * (rest + room) + SPARE_BYTES);
+    this.buffer.copy(next, 0, this.at, this.end);
+    this.#before += this.at;
+    this.#own = next;
+    this.buffer = next;
     this.at = 0;
-    this.end = rest + piece.length;
+    this.end = rest;
   }
 
   text(from: number, to: number): string {
@@ -138,6 +154,7 @@ function* scanValue(bytes: Bytes, scanned: (length: number) => boolean): Step<nu
   let depth = 0;
   let inString = false;
   let escaped = false;
+  let begun = false;
   let length = 0;
   for (;;) {
     const { buffer, end } = bytes;
@@ -153,7 +170,7 @@ function* scanValue(bytes: Bytes, scanned: (length: number) => boolean): Step<nu
       }
       if (plain) {
         if (byte === 0x2c || byte === 0x5d || byte === 0x7d || byte <= 0x20) {
-          if (at === bytes.at) throw bytes.malformed('expected a value');
+          if (at === bytes.at && !begun) throw bytes.malformed('expected a value');
           return at - bytes.at;
         }
       } else if (byte === QUOTE) inString = true;
@@ -164,7 +181,7 @@ function* scanValue(bytes: Bytes, scanned: (length: number) => boolean): Step<nu
       }
     }
     length = at - bytes.at;
-    if (plain && bytes.finished) return length;
+    begun ||= length > 0;
     if (scanned(length)) {
       bytes.at = at;
       length = 0;

@@ -120,6 +120,12 @@ export function createPrometheusSource(
       }
       return { answers, cursor: { version: 1, counters: before }, warnings: [...warnings] };
     },
+    async check(signal) {
+      const { host } = new URL(config.url);
+      const reply = await ask('vector(1)', clock.now(), signal);
+      if ('fault' in reply) return [{ status: 'fail', code: reply.fault.code, sentence: reply.fault.sentence }];
+      return [{ status: 'ok', code: 'reachable', sentence: `${host} lets us in and answers queries` }];
+    },
     close() {
       gate.close();
       return Promise.resolve();
