@@ -45,7 +45,7 @@ const OTHERS_WRITE = 0o022;
  */
 export async function examine(loaded: LoadedConfig): Promise<Examined[]> {
   const config = resolveDefaults(loaded.config);
-  const dataFolder = resolve(loaded.folder, config.storage.kind === 'embedded' ? config.storage.path : './data');
+  const dataFolder = resolve(loaded.folder, config.storage.path);
   const http = createHttpClient();
   const scratch = await mkdtemp(join(tmpdir(), 'davylamp-doctor-'));
   try {
@@ -63,10 +63,7 @@ export async function examine(loaded: LoadedConfig): Promise<Examined[]> {
       { name: 'listen', run: () => listening(config) },
       { name: 'git', run: (signal) => gitVersion(scratch, signal) },
       { name: 'data folder', run: () => dataFolderState(dataFolder) },
-      {
-        name: 'storage',
-        run: (signal) => examineStorage(config.storage, { configFolder: loaded.folder, clock: systemClock }, signal),
-      },
+      { name: 'storage', run: () => examineStorage(config.storage, { configFolder: loaded.folder, clock: systemClock }) },
       ...repositoryChecks(config, makers, scratch),
       ...sourceChecks(config, makers),
       ...deliveryChecks(config, makers),

@@ -1,10 +1,14 @@
 import type { Clock } from '../clock.ts';
 import type { ResolvedConfig } from '../config/defaults.ts';
-import { CodedError } from '../errors.ts';
+import { readSecret } from '../config/secrets.ts';
 import type { Finding } from '../finding.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { JobQueue } from '../queue/port.ts';
+import type { RedisSettings } from '../store/redis/connection.ts';
 import type { Store } from '../store/port.ts';
+
+type StorageConfig = ResolvedConfig['storage'];
+type RedisConfig = Extract<StorageConfig, { kind: 'redis' }>;
 
 /** Where records and jobs are kept, whatever it stands on. */
 export interface Storage {
@@ -16,31 +20,32 @@ export interface Storage {
   close(): Promise<void>;
 }
 
+export interface StorageDependencies {
+  /** The data folder, absolute. */
+  dataFolder: string;
+  /** Where relative paths of secrets start. */
+  configFolder: string;
+  version: string;
+  clock: Clock;
+  log: Logger;
+}
+
 /**
  * Opens store and queue of the configured kind. The code of a kind is loaded when it is configured.
  *
- * @param deps.folder the data folder, absolute
- * @throws CodedError `store_locked` and the other codes of opening the store
+ * @throws CodedError `store_locked`, `store_unavailable`, `redis_policy` and the other codes of opening the store
  */
-export async function openStorage(
-  config: ResolvedConfig['storage'],
-  deps: { folder: string; clock: Clock; log: Logger },
-): Promise<Storage> {
-  switch (config.kind) {
-    case 'embedded':
-      return openEmbeddedStorage(deps);
-    case 'redis':
-      throw new CodedError('adapter_not_available', 'storage redis comes with a later release');
-  }
+export async function openStorage(config: StorageConfig, deps: StorageDependencies): Promise<Storage> {
+  return config.kind === 'embedded' ? openEmbeddedStorage(deps) : openRedisStorage(config, deps);
 }
 
-async function openEmbeddedStorage({ folder, clock, log }: { folder: string; clock: Clock; log: Logger }): Promise<Storage> {
+async function openEmbeddedStorage({ dataFolder, clock, log }: StorageDependencies): Promise<Storage> {
   const [{ openEmbedded }, { createEmbeddedStore }, { createEmbeddedQueue }] = await Promise.all([
     import('../store/embedded/database.ts'),
     import('../store/embedded/store.ts'),
     import('../queue/embedded/queue.ts'),
   ]);
-  const database = await openEmbedded({ folder, clock, log });
+  const database = await openEmbedded({ folder: dataFolder, clock, log });
   const store = createEmbeddedStore(database);
   return {
     store,
@@ -53,16 +58,81 @@ async function openEmbeddedStorage({ folder, clock, log }: { folder: string; clo
   };
 }
 
-/** What can be said of the storage from outside, while a service may be using it; nothing is opened that would lock it. */
+async function openRedisStorage(config: RedisConfig, deps: StorageDependencies): Promise<Storage> {
+  const { clock, log, version } = deps;
+  const [{ openRedis }, { createRedisStore }, { createBullQueue }] = await Promise.all([
+    import('../store/redis/connection.ts'),
+    import('../store/redis/store.ts'),
+    import('../queue/bullmq/queue.ts'),
+  ]);
+  const connection = await openRedis(settingsOf(config, deps.configFolder), { log });
+  try {
+    const store = await createRedisStore(connection, { version });
+    return {
+      store,
+      queue: createBullQueue(connection, { clock, log }),
+      // A Redis that went away is waited for: it comes back without a restart of ours.
+      lost: new Promise(() => undefined),
+      async close() {
+        await store.close();
+        await connection.close();
+      },
+    };
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+export function settingsOf(config: RedisConfig, folder: string): RedisSettings {
+  const { url, username, passwordFile, tls, prefix, acceptNotDurable, acceptUnverified } = config;
+  const { caFile } = tls;
+  return {
+    url,
+    username,
+    prefix,
+    acceptNotDurable,
+    acceptUnverified,
+    readPassword: passwordFile === undefined ? undefined : () => readSecret(folder, passwordFile, 'storage.passwordFile'),
+    readCa: caFile === undefined ? undefined : () => readSecret(folder, caFile, 'storage.tls.caFile'),
+  };
+}
+
+/** The clocks of machines that share a Redis must agree: windows and due times are compared between them. */
+const CLOCK_TOLERANCE_MS = 2_000;
+
+/**
+ * What can be said of the storage from outside, while a service may be using it: nothing is opened that would lock it,
+ * and nothing is written.
+ *
+ * @throws CodedError what opening a Redis refuses: `redis_policy`, `store_unavailable`, …
+ */
 export async function examineStorage(
-  config: ResolvedConfig['storage'],
-  _deps: { configFolder: string; clock: Clock },
-  _signal: AbortSignal,
+  config: StorageConfig,
+  { configFolder, clock }: Pick<StorageDependencies, 'configFolder' | 'clock'>,
 ): Promise<readonly Finding[]> {
-  switch (config.kind) {
-    case 'embedded':
-      return [{ status: 'ok', code: 'embedded', sentence: 'embedded: everything stands in the data folder, for one process' }];
-    case 'redis':
-      return [{ status: 'fail', code: 'adapter_not_available', sentence: 'storage redis comes with a later release' }];
+  if (config.kind === 'embedded') {
+    return [{ status: 'ok', code: 'embedded', sentence: 'embedded: everything stands in the data folder, for one process' }];
+  }
+  const { openRedis } = await import('../store/redis/connection.ts');
+  const connection = await openRedis(settingsOf(config, configFolder));
+  try {
+    const { code, sentence } = connection.condition();
+    const began = clock.now();
+    const [seconds = 0, microseconds = 0] = (await connection.client.time()).map(Number);
+    const off = (began + clock.now()) / 2 - (seconds * 1_000 + microseconds / 1_000);
+    const shown = `${Math.abs(off / 1_000).toFixed(1)} s ${off > 0 ? 'ahead' : 'behind'}`;
+    return [
+      { status: code === 'ok' ? 'ok' : 'warn', code, sentence: `Redis, keys under ${connection.keyPrefix}: ${sentence}` },
+      Math.abs(off) <= CLOCK_TOLERANCE_MS
+        ? { status: 'ok', code: 'clock', sentence: 'the clock of Redis agrees' }
+        : {
+            status: 'warn',
+            code: 'clock_skew',
+            sentence: `the clock of this machine is ${shown} of the clock of Redis; synchronise both (NTP)`,
+          },
+    ];
+  } finally {
+    await connection.close();
   }
 }
