@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseDuration } from './analysis/quantities.ts';
 import { RETENTION_MS, prune } from './analysis/retention.ts';
 import { WATCH_MS } from './analysis/timeline.ts';
+import { createAlerting } from './app/alerting.ts';
 import { createEngine } from './app/engine.ts';
 import { createListeners } from './app/listeners.ts';
 import { Workers, type DrainResult } from './app/draining.ts';
@@ -78,17 +79,19 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     if (point === options.crashAt) process.kill(process.pid, 'SIGKILL');
   };
   const log = options.logger ?? createLogger({ level: config.log.level });
-  const metrics = createMetrics({ version: await readVersion(), ...labelNames(config) });
+  const version = await readVersion();
+  const metrics = createMetrics({ version, ...labelNames(config) });
   const complain = (what: string) => (error: unknown) => {
     metrics.error(codeOf(error));
     log.warn({ code: codeOf(error), reason: sentenceOf(error) }, what);
   };
   const http = createHttpClient();
-  const dataFolder = resolve(loaded.folder, dataPath(config));
-  const parts = new LiveParts({ http, log, clock, complain, dataFolder, configFolder: loaded.folder });
+  const { folder: configFolder } = loaded;
+  const dataFolder = resolve(configFolder, config.storage.path);
+  const parts = new LiveParts({ http, log, clock, complain, dataFolder, configFolder });
   await parts.swap(await parts.prepare(config));
   // Opened last: what could refuse the configuration has done so, and nothing stays locked behind.
-  const storage = await openStorage(config.storage, { folder: dataFolder, clock, log });
+  const storage = await openStorage(config.storage, { dataFolder, configFolder, version, clock, log });
   const { store, queue } = storage;
   const engine = createEngine({ store, queue, clock, parts, log, metrics, reach, complain });
   const workers = new Workers({ queue, clock, onHandedBack: (kind) => metrics.handedBack(kind) });
@@ -116,12 +119,14 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     log,
     metrics,
   });
+  const alerting = createAlerting(config.alerts, { store, queue, clock, engine, metrics, current: () => reloading.current });
   let draining = false;
   const listeners = await createListeners(
     config.server,
     {
       analyses: engine.analyses,
       rollbacks: engine.rollbacks,
+      alerts: alerting,
       judge: judgeNamed,
       changes: engine.changes,
       metrics,
@@ -129,7 +134,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       readiness: () => readinessOf({ store, queue, reconciler: engine.reconciler, draining, configuration: reloading.state }),
       clock,
     },
-    { http, store, clock, configFolder: loaded.folder },
+    { http, store, clock, configFolder },
   ).catch(async (error: unknown) => {
     await closeInOrder([() => queue.close(), () => storage.close()]);
     throw error;
@@ -154,11 +159,16 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       if (parts.repositories.size > 0) {
         await checkGit({ home: dataFolder, searchPath: null }, AbortSignal.timeout(GIT_VERSION_TIMEOUT_MS));
       }
-      const { ticks, rollbacks } = config.workers;
+      const { ticks, rollbacks, webhooks } = config.workers;
       workers.work(
         'tick',
         ticks,
         noted((job, signal) => engine.conductor.tick(job, signal)),
+      );
+      workers.work(
+        'webhook',
+        webhooks,
+        noted((job, signal) => alerting.handling.handle(job, signal)),
       );
       workers.work(
         'rollback',
@@ -174,11 +184,12 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
           complain('old records stay'),
         ),
         repeat(() => engine.drive(), DRIVE_MS, complain('open work could not be driven')),
+        repeat(() => alerting.handling.drive(), DRIVE_MS, complain('open webhooks could not be driven')),
       );
       parts.start();
       const { source } = options;
       if (source !== undefined) {
-        const files = () => [resolve(source.file), ...namedFiles(reloading.current, loaded.folder).map(({ path }) => path)];
+        const files = () => [resolve(source.file), ...namedFiles(reloading.current, configFolder).map(({ path }) => path)];
         const stop = await watchFiles({
           files,
           // What came of it is logged and stands on /readyz.
@@ -248,8 +259,4 @@ function refuseUnavailable(loaded: LoadedConfig): void {
 
 function labelNames(config: ResolvedConfig): { applications: string[]; sources: string[] } {
   return { applications: Object.keys(config.applications), sources: Object.keys(config.sources) };
-}
-
-function dataPath({ storage }: ResolvedConfig): string {
-  return storage.kind === 'embedded' ? storage.path : './data';
 }

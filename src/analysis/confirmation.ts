@@ -81,7 +81,8 @@ export function judgeBeforeAfter(
     // The first tick shows the judge the time before; it is no tick of the analysis.
     return judge.judge({ ...task, metrics, warmup: 1, planned: task.planned + 1 });
   };
-  const judgement = { ...judged('canary'), confounded: true };
+  const found = judged('canary');
+  const judgement = { ...found, sentence: `against the time before the release: ${found.sentence}`, confounded: true };
   if (judgement.verdict !== 'fail') return judgement;
   const decisive = judgement.decidedBy === null ? undefined : measurements.series[judgement.decidedBy];
   const earlier = judgement.decidedBy === null ? undefined : before[judgement.decidedBy];

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox';
+import { AlertRule, AlertSettings } from '../alerts/settings.ts';
 import { ApplicationName } from '../analysis/record.ts';
 import { Duration } from '../analysis/quantities.ts';
 import { Template } from '../analysis/template.ts';
@@ -93,22 +94,7 @@ export const Application = Type.Object(
       }),
     ),
     alerts: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            matchers: Type.Array(Type.String({ minLength: 1, maxLength: 1_000 }), {
-              minItems: 1,
-              maxItems: 50,
-              description: 'Matchers as an Alertmanager writes them; all of them must match.',
-            }),
-            then: Type.Optional(
-              Type.Enum(['analyze', 'rollback', 'ignore'], { default: 'analyze', description: 'What such an alert leads to.' }),
-            ),
-          },
-          closed,
-        ),
-        { maxItems: 100, default: [], description: 'What alerts of an Alertmanager lead to.' },
-      ),
+      Type.Array(AlertRule, { maxItems: 100, default: [], description: 'What alerts of an Alertmanager lead to.' }),
     ),
   },
   closed,
@@ -129,6 +115,7 @@ export const Config = Type.Object(
         { ...closed, default: {}, description: 'The log: JSON lines on standard output.' },
       ),
     ),
+    alerts: Type.Optional(AlertSettings),
     workers: Type.Optional(
       Type.Object(
         {
@@ -143,8 +130,23 @@ export const Config = Type.Object(
           rollbacks: Type.Optional(
             Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Rollbacks that are executed at the same time.' }),
           ),
+          webhooks: Type.Optional(
+            Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Webhooks that are acted on at the same time.' }),
+          ),
         },
         { ...closed, default: {}, description: 'How much is done at the same time.' },
+      ),
+    ),
+    retention: Type.Optional(
+      Type.Object(
+        {
+          analyses: duration('30d', 'Analyses with their measurements, since they were asked for.'),
+          rollbacks: duration('365d', 'Rollbacks that ended.'),
+          alerts: duration('14d', 'What alerts led to; an alert that comes again later counts as new.'),
+          keys: duration('2d', 'Idempotency keys and the signatures of webhooks.'),
+          sightings: duration('90d', 'Which revision was live when, after it is live no more.'),
+        },
+        { ...closed, default: {}, description: 'How long what is closed is kept. The journal is never shortened.' },
       ),
     ),
     sources: Type.Optional(
