@@ -35,6 +35,8 @@ export interface HttpDependencies {
   /** Where the webhook of an Alertmanager puts its alerts. */
   alerts?: { inlet: Pick<AlertInlet, 'receive'>; maxBodyBytes: number };
   judge: (name: string) => Judge | undefined;
+  /** A backup of the data set as text, piece by piece; see docs/reference/storage.md. */
+  backup?: () => AsyncGenerator<string, void, undefined>;
   changes: Changes;
   metrics: {
     httpRequest(method: string, route: string, status: number, seconds: number): void;

@@ -3,6 +3,7 @@ import { CodedError } from '../errors.ts';
 import type { HttpDependencies, HttpLimits } from './dependencies.ts';
 import { alertmanagerRoutes } from './routes/alertmanager.ts';
 import { analysesRoutes } from './routes/analyses.ts';
+import { backupRoutes } from './routes/backup.ts';
 import { documentsRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { judgementsRoutes } from './routes/judgements.ts';
@@ -27,6 +28,7 @@ export function registerRoutes(
   judgementsRoutes(app, deps);
   rollbacksRoutes(app, deps);
   alertmanagerRoutes(app, deps, limits);
+  backupRoutes(app, deps);
   healthRoutes(app, deps, limits);
   documentsRoutes(app, document);
   for (const [url, allowed] of methods) refuseOtherMethods(app, url, [...allowed]);
