@@ -45,6 +45,7 @@ describe('defaults', () => {
       },
       storage: { kind: 'embedded', path: './data' },
       log: { level: 'info' },
+      journal: { sink: 'none', path: './journal.jsonl' },
       workers: { ticks: 16, rollbacks: 4 },
       sources: {},
       repositories: {},
@@ -71,6 +72,7 @@ describe('defaults', () => {
     expect(resolved.applications['shop']).toMatchObject({
       mode: 'shadow',
       onConfounded: 'propose',
+      onUndeployable: 'propose',
       arguments: {},
       alerts: [],
       delivery: { type: 'http', timeout: '5s' },

@@ -1,5 +1,6 @@
 import { Type } from 'typebox';
 import { Value } from 'typebox/value';
+import type { AlertRule, AlertSettings } from '../alerts/settings.ts';
 import type { MetricSpec, Template } from '../analysis/template.ts';
 import type { ClusterConfig } from '../delivery/kubernetes/schema.ts';
 import type { Guards } from '../rollback/policy.ts';
@@ -25,7 +26,8 @@ export type ResolvedMetric =
 export type ResolvedTemplate = Omit<Filled<Template, 'baseline' | 'recovery'>, 'metrics'> & {
   metrics: Record<string, ResolvedMetric>;
 };
-export type ResolvedApplication = Omit<Filled<Application>, 'delivery' | 'guards'> & {
+export type ResolvedApplication = Omit<Filled<Application>, 'alerts' | 'delivery' | 'guards'> & {
+  alerts: Required<AlertRule>[];
   delivery: ResolvedDelivery;
   guards: Required<Guards>;
 };
@@ -33,7 +35,10 @@ export interface ResolvedConfig {
   server: ResolvedServer;
   storage: Filled<StorageOf<'embedded'>> | Filled<StorageOf<'redis'>, 'username' | 'passwordFile'>;
   log: Filled<NonNullable<Config['log']>>;
+  journal: Filled<NonNullable<Config['journal']>>;
+  alerts: Filled<AlertSettings>;
   workers: Filled<NonNullable<Config['workers']>>;
+  retention: Filled<NonNullable<Config['retention']>>;
   sources: Record<string, ResolvedSource>;
   repositories: Record<string, ResolvedRepository>;
   clusters: Record<string, ClusterConfig>;

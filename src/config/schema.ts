@@ -115,6 +115,26 @@ export const Config = Type.Object(
         { ...closed, default: {}, description: 'The log: JSON lines on standard output.' },
       ),
     ),
+    journal: Type.Optional(
+      Type.Object(
+        {
+          sink: Type.Optional(
+            Type.Enum(['none', 'stdout', 'file'], {
+              default: 'none',
+              description: 'Where every entry of the journal is copied to, as one line of JSON.',
+            }),
+          ),
+          path: Type.Optional(
+            Type.String({
+              minLength: 1,
+              default: './journal.jsonl',
+              description: 'File of the sink file, relative to the configuration file.',
+            }),
+          ),
+        },
+        { ...closed, default: {}, description: 'A copy of the journal outside of the storage.' },
+      ),
+    ),
     alerts: Type.Optional(AlertSettings),
     workers: Type.Optional(
       Type.Object(

@@ -60,6 +60,7 @@ describe('the OpenAPI document', () => {
       'approveRollback post /api/v1/rollbacks/{id}/approve',
       'refuseRollback post /api/v1/rollbacks/{id}/refuse',
       'receiveAlerts post /webhooks/alertmanager',
+      'getBackup get /api/v1/admin/backup',
       'isAlive get /livez',
       'isReady get /readyz',
       'isHealthy get /healthz',
