@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const CACHE = join(packageRoot(dirname(fileURLToPath(import.meta.url))), '.cache', 'programs');
 const FETCH_TIMEOUT_MS = 300_000;
 
-export type ProgramName = 'redis-server' | 'redis-cli' | 'prometheus' | 'promtool' | 'alertmanager';
+export type ProgramName = 'redis-server' | 'redis-cli' | 'prometheus' | 'promtool' | 'alertmanager' | 'etcd';
 
 /** A program of Debian: what to install, and every package of it that a machine with libc may lack. */
 interface DebianProgram {
@@ -30,6 +30,7 @@ const PROGRAMS: Readonly<Record<ProgramName, DebianProgram>> = {
     packages: ['prometheus-alertmanager'],
     binary: 'prometheus-alertmanager',
   },
+  etcd: { install: 'etcd-server', folder: 'etcd', packages: ['etcd-server'], binary: 'etcd' },
 };
 
 /**

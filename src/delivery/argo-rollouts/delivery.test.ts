@@ -131,7 +131,7 @@ describe('the delivery of type argo-rollouts', () => {
     };
     fake.beforePatch = storm;
     await expect(delivery.abort(order, never)).rejects.toMatchObject({ code: 'cluster_conflict', retryable: true });
-    expect(aborts()).toBe(5);
+    expect(aborts()).toBe(8);
     expect(rollout().status?.['abort']).toBeUndefined();
   });
 

@@ -12,7 +12,7 @@ import { ROLLOUT_HASH_LABEL, rolloutView, type WorkloadView } from '../kubernete
 import type { Delivery } from '../port.ts';
 import type { ArgoRolloutsDelivery } from './schema.ts';
 
-const MAX_ABORT_TRIES = 5;
+const MAX_ABORT_TRIES = 8;
 
 interface Reading {
   rollout: Rollout;
@@ -42,6 +42,18 @@ export function createArgoRolloutsDelivery(config: ArgoRolloutsDelivery, deps: K
     return { rollout, sets, labels, view: rolloutView(rollout, sets, access.annotation) };
   }
 
+  /**
+   * The Rollout anew. While it runs the same two replica sets, those that were read before are good: what one was made
+   * from never changes. So nothing lies between reading and patching, and a controller that writes often is in the way
+   * less often.
+   */
+  async function readAgain(before: Reading, signal: AbortSignal): Promise<Reading> {
+    const rollout = await readObject(cluster, address, Rollout, timeoutMs, signal);
+    const sides = ({ status }: Rollout) => `${status?.stableRS ?? ''} ${status?.currentPodHash ?? ''}`;
+    if (sides(rollout) !== sides(before.rollout)) return read(signal);
+    return { ...before, rollout, view: rolloutView(rollout, before.sets, access.annotation) };
+  }
+
   return {
     type: 'argo-rollouts',
     can: { observe: true, abort: true, annotate: true, sync: operators.length > 0 },
@@ -69,8 +81,10 @@ export function createArgoRolloutsDelivery(config: ArgoRolloutsDelivery, deps: K
     },
 
     async abort({ revision }, signal) {
+      let reading = await read(signal);
       for (let attempt = 1; attempt <= MAX_ABORT_TRIES; attempt += 1) {
-        const { rollout, view } = await read(signal);
+        if (attempt > 1) reading = await readAgain(reading, signal);
+        const { rollout, view } = reading;
         if (view.canary === null || !sameCommit(view.canary, revision)) return 'not_running';
         if (view.behind) throw unseen(cluster.name);
         if (!view.releasing) return 'not_running';
