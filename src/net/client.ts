@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { isIP } from 'node:net';
+import { setImmediate as breath } from 'node:timers/promises';
 import type { Agent, Dispatcher } from 'undici';
 import { CodedError } from '../errors.ts';
 import { guardedLookup, isRefusedAddress, refusal, type Resolve } from './addresses.ts';
@@ -76,6 +77,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 4_000;
 const KEEP_ALIVE_MAX_MS = 30_000;
 const MAX_HEADER_BYTES = 32_768;
+/** What a receiver is handed at most before other work of the process gets its turn. */
+const BREATH_BYTES = 262_144;
 /** Sets of TLS material in use at the same time; a rotated certificate is a new one, so the oldest go. */
 const MAX_TLS_AGENTS = 32;
 
@@ -248,13 +251,21 @@ async function readBody(
   }
   const chunks: Buffer[] = [];
   let bytes = 0;
+  let sinceBreath = 0;
   for await (const chunk of answer.body) {
     if (!Buffer.isBuffer(chunk)) throw new TypeError('the body of an answer came in pieces that are not bytes');
     bytes += chunk.length;
     // Leaving the loop destroys the body, and with it the connection.
     if (bytes > maxBytes) throw tooLarge();
-    if (sink === null) chunks.push(chunk);
-    else sink(chunk);
+    if (sink === null) {
+      chunks.push(chunk);
+      continue;
+    }
+    sink(chunk);
+    sinceBreath += chunk.length;
+    if (sinceBreath < BREATH_BYTES) continue;
+    sinceBreath = 0;
+    await breath();
   }
   if (sink !== null) return '';
   return Buffer.concat(chunks, bytes).toString('utf8');

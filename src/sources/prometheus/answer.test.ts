@@ -57,6 +57,9 @@ function written(value: Json, random: () => number): string {
 const numberText = fc.oneof(
   fc.double({ noDefaultInfinity: true, noNaN: true }).map(String),
   fc.integer().map(String),
+  fc
+    .tuple(fc.bigInt(0n, 10n ** 19n), fc.nat(19))
+    .map(([digits, at]) => `${digits}`.padStart(20, '0').replace(new RegExp(`(.{${at}})$`), '.$1')),
   fc.tuple(fc.integer({ min: 0, max: 99_999_999 }), fc.integer({ min: 0, max: 9_999_999 })).map(([a, b]) => `${a}.${b}`),
   fc.constantFrom('NaN', '+Inf', '-Inf', '0', '-0', '1e+21', '0.1', '123456789012345', '1234567890123456', '0.000000000000001'),
 );

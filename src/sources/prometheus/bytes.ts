@@ -4,6 +4,9 @@ import { CodedError } from '../../errors.ts';
 /** A reader that goes on where it stopped as soon as more bytes are there: it yields whenever it needs some. */
 export type Step<T> = Generator<undefined, T, undefined>;
 
+/** Part of Buffer in every version of Node.js, and not of its types. */
+type PlainBuffer = Buffer & { latin1Slice(from: number, to: number): string };
+
 const SPARE_BYTES = 4_096;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
@@ -58,8 +61,9 @@ export class Bytes {
     this.end = rest;
   }
 
+  /** Plain signs as text. The check of arguments in `toString` would cost more than the copy. */
   text(from: number, to: number): string {
-    return this.buffer.toString('latin1', from, to);
+    return (this.buffer as PlainBuffer).latin1Slice(from, to);
   }
 
   malformed(expected: string): CodedError {
