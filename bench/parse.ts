@@ -37,7 +37,7 @@ interface Memory {
 }
 
 /** Counters and ratios in turn: short numbers, and numbers of 17 digits. */
-function writeBody(file: string): number {
+function writeBody(file: string): void {
   const series = Array.from({ length: SERIES }, (_, index) => {
     const values = Array.from({ length: POINTS }, (__, point) => {
       const value = index % 5 === 4 ? ((point % 977) + 1) / 979 : point * (index + 1) * 3;
@@ -47,7 +47,6 @@ function writeBody(file: string): number {
   });
   const body = JSON.stringify({ status: 'success', data: { resultType: 'matrix', result: series } });
   writeFileSync(file, body);
-  return body.length;
 }
 
 function* pieces(file: string): Generator<Buffer> {
@@ -155,16 +154,15 @@ async function compare(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'davylamp-bench-'));
   try {
     const file = join(folder, 'answer.json');
-    const bytes = writeBody(file);
-    const body = [...pieces(file)];
+    inOwnProcess('write', file);
     const runs = new Map(Object.keys(WAYS).map((way) => [way, { cpu: [] as number[], memory: [] as Memory[] }]));
-    for (const way of runs.keys()) cpuOf(way, body);
     for (let round = 0; round < ROUNDS; round++) {
-      for (const [way, { cpu, memory }] of runs) {
-        cpu.push(cpuOf(way, body));
-        memory.push(memoryInOwnProcess(way, file));
-      }
+      for (const [way, { memory }] of runs) memory.push(JSON.parse(inOwnProcess(way, file)) as Memory);
     }
+    const body = [...pieces(file)];
+    const bytes = body.reduce((sum, piece) => sum + piece.length, 0);
+    for (const way of runs.keys()) cpuOf(way, body);
+    for (let round = 0; round < ROUNDS; round++) for (const [way, { cpu }] of runs) cpu.push(cpuOf(way, body));
     console.log(`${SERIES} series x ${POINTS} points, ${(bytes / 1e6).toFixed(1)} MB, median of ${ROUNDS} rounds`);
     const cpuMs = (way: string) => median(runs.get(way)?.cpu ?? []);
     const peakMb = (way: string) => median((runs.get(way)?.memory ?? []).map((one) => one.peakMb));
@@ -186,5 +184,6 @@ async function compare(): Promise<void> {
 
 const [way, file] = process.argv.slice(2);
 if (way === undefined || file === undefined) await compare();
+else if (way === 'write') writeBody(file);
 else if (way === 'serve') serve(file);
 else console.log(JSON.stringify(memoryOf(way, file)));
