@@ -67,7 +67,10 @@ export async function look(
   return confirmed(context, asked, analysis.confirmation, before, now, signal);
 }
 
-/** The first look reads every source once, so that counters have something to be compared with. */
+/**
+ * The first look reads what knows only the present, so that its counters have something to be compared with. A metric
+ * store is not asked: it will know of the first window, which is the same for all who began in this period.
+ */
 async function primed(
   context: LookContext,
   asked: Asked,
@@ -75,7 +78,7 @@ async function primed(
   now: number,
   signal: AbortSignal,
 ): Promise<Looked> {
-  const reading = await readTick(context, asked, before.cursors, { from: now, to: now }, 'all', signal);
+  const reading = await readTick(context, asked, before.cursors, { from: now, to: now }, 'forgetful', signal);
   const running = started(asked.analysis, now);
   return {
     analysis: { ...running, warnings: merged(running.warnings, reading.warnings) },

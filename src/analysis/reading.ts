@@ -29,7 +29,8 @@ interface Asked {
 /**
  * Asks every source of the template, all at the same time.
  *
- * @param which `remembering`: only those that can be asked about the past; the answers of the others are missing then
+ * @param which `remembering`: only those that can be asked about the past; `forgetful`: only the others. What is not
+ *   asked is missing in the answers.
  * @throws CodedError `source_unknown`, `argument_missing`, `argument_unsafe`
  */
 export async function readTick(
@@ -37,14 +38,14 @@ export async function readTick(
   { application, analysis, sides }: Asked,
   cursors: Readonly<Record<string, unknown>>,
   window: { from: number; to: number },
-  which: 'all' | 'remembering',
+  which: 'all' | 'remembering' | 'forgetful',
   signal: AbortSignal,
 ): Promise<TickReading> {
   const values = { ...analysis.arguments, application: analysis.application, revision: analysis.revision };
   const readings = await Promise.all(
     [...queriesOf(application.plan, values, sides)].map(async ([name, queries]) => {
       const source = sourceNamed(context, analysis, name);
-      if (which === 'remembering' && !source.remembers) return null;
+      if (which !== 'all' && source.remembers !== (which === 'remembering')) return null;
       const since = context.clock.now();
       const reading = await source.read(queries, window, cursors[name], signal);
       const complete = queries.every(({ id }) => reading.answers.get(id)?.kind !== 'missing');

@@ -58,7 +58,8 @@ export interface MetricSource {
   /**
    * Whether it can be asked about the past (a metric store), or knows only what is true now (a metrics page). Where it
    * is true, any window that is not empty is answered from what the store kept, with or without a cursor, as often and
-   * in whatever order it is asked; an empty window (from = to) is the priming call of an analysis that begins.
+   * in whatever order it is asked, and it is not asked when an analysis begins; where it is false, an analysis that begins
+   * asks once about an empty window (from = to), so that counters have something to be compared with.
    */
   readonly remembers: boolean;
   /**
