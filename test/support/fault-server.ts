@@ -36,6 +36,9 @@ export interface FaultServer {
   on(path: string, behaviour: Behaviour | ((request: ReceivedRequest) => Behaviour)): void;
   /** Resolves when so many requests have arrived; rejects after the deadline. */
   arrived(count: number, deadlineMs?: number): Promise<void>;
+  /** Refuses connections until `up`; the port stays this server's as long as nobody else takes it. */
+  down(): Promise<void>;
+  up(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -170,6 +173,16 @@ export async function startFaultServer(): Promise<FaultServer> {
         }, deadlineMs);
         waiting.add(check);
         check();
+      });
+    },
+    async down() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+    async up() {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject);
+        server.listen(port, '127.0.0.1', resolve);
       });
     },
     async close() {

@@ -146,8 +146,8 @@ describe('an error of Elasticsearch', () => {
   });
 
   it.each([
-    [401, 'source_unauthenticated', false],
-    [403, 'source_forbidden', false],
+    [401, 'source_unauthorized', false],
+    [403, 'source_unauthorized', false],
     [429, 'source_overloaded', true],
     [500, 'source_failed', true],
     [503, 'source_failed', true],

@@ -99,10 +99,10 @@ export function errorOf(error: Json, status: number, index: string): SearchFault
     return unbelievable('product_unsupported', 'this server does not speak version 8 of the interface; use Elasticsearch 8 or 9');
   }
   if (status === 401) {
-    return unbelievable('source_unauthenticated', 'Elasticsearch refused the credential; look at the secret file of the source');
+    return unbelievable('source_unauthorized', 'Elasticsearch refused the credential; look at the secret file of the source');
   }
   if (status === 403) {
-    return unbelievable('source_forbidden', `the credential may not search ${index}; give it the privilege "read"`);
+    return unbelievable('source_unauthorized', `the credential may not search ${index}; give it the privilege "read"`);
   }
   if (status === 429) {
     return unbelievable('source_overloaded', 'Elasticsearch refused the search for load; it is asked again at the next look');

@@ -255,7 +255,7 @@ describe('a far side that is not well', () => {
     [
       'a page of a proxy',
       { kind: 'answer', status: 401, headers: { 'content-type': 'text/html' }, body: '<html>' },
-      'source_unauthenticated',
+      'source_unauthorized',
     ],
   ] as const)('with %s says nothing', async (_, behaviour, code) => {
     far.on('/_msearch', behaviour);
@@ -329,6 +329,6 @@ describe('the examination', () => {
 
   it('finds a credential that is refused', async () => {
     far.on('/_msearch', { kind: 'answer', status: 401, headers: ELASTIC, body: '{"error":{"type":"security_exception"}}' });
-    expect(await open().check?.(never)).toEqual([expect.objectContaining({ status: 'fail', code: 'source_unauthenticated' })]);
+    expect(await open().check?.(never)).toEqual([expect.objectContaining({ status: 'fail', code: 'source_unauthorized' })]);
   });
 });

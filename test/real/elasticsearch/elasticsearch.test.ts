@@ -43,7 +43,12 @@ async function store(index: string, documents: readonly StoredDocument[]): Promi
 const KEYWORDS = {
   mappings: {
     dynamic_templates: [{ texts: { match_mapping_type: 'string', mapping: { type: 'keyword' } } }],
-    properties: { '@timestamp': { type: 'date' }, message: { type: 'text' }, value: { type: 'double' }, took: { type: 'double' } },
+    properties: {
+      '@timestamp': { type: 'date' },
+      message: { type: 'text' },
+      value: { type: 'double' },
+      took: { type: 'double' },
+    },
   },
 };
 
