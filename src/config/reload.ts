@@ -14,6 +14,7 @@ const LIVE: readonly Path[] = [
   ['clusters'],
   ['sources'],
   ['repositories'],
+  ['retention'],
   ['log', 'level'],
   ['server', 'drainDelay'],
 ];

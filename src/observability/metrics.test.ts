@@ -135,6 +135,13 @@ describe('metrics', () => {
     expect((await metrics.page()).text).toContain('davylamp_errors_total{code="queue_unavailable"}');
   });
 
+  it('show a rollback that needs a person as 0 before the first one, so that an increase is seen', async () => {
+    const metrics = create();
+    expect(await lines(metrics)).toContain('davylamp_rollbacks_total{application="shop",state="not_recovered"} 0');
+    metrics.know({ applications: ['search'], sources: [] });
+    expect(await lines(metrics)).toContain('davylamp_rollbacks_total{application="search",state="failed"} 0');
+  });
+
   it('are of their own in each service', async () => {
     const one = create();
     one.analysisStarted('shop');

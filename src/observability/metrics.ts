@@ -6,6 +6,9 @@ import { watchedMetrics, type Watched } from './watched-metrics.ts';
 /** What davylamp tells about itself; docs/reference/metrics.md lists every name. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
+/** Shown as 0 before the first one, so that `increase()` sees it: a series that is born with 1 has not increased. */
+const ALERTED_STATES = ['pushed', 'proposed', 'recovered', 'not_recovered', 'failed'] as const satisfies readonly RollbackState[];
+
 /** Values of labels that come from code, not from configuration, are bounded by number. */
 const MAX_CODES = 100;
 const CODE = /^[a-z][a-z0-9_]{0,62}$/;
@@ -160,6 +163,10 @@ export function createMetrics(known: { version: string; applications: readonly s
   });
   const watched: Watched = {};
   watchedMetrics(registers, watched, { application: (name) => application(name), code: codes() }, errors);
+  const showStates = (names: readonly string[]) => {
+    for (const name of names) for (const state of ALERTED_STATES) rollbacks.inc({ application: name, state }, 0);
+  };
+  showStates(known.applications);
   collectDefaultMetrics({ register: registry });
 
   return {
@@ -225,6 +232,7 @@ export function createMetrics(known: { version: string; applications: readonly s
     know(names: { applications: readonly string[]; sources: readonly string[] }): void {
       application = among(names.applications);
       source = among(names.sources);
+      showStates(names.applications);
     },
     /** Reads these at every scrape from now on. */
     watch(parts: Watched): void {
