@@ -99,7 +99,7 @@ export function createHttpDelivery(config: HttpDelivery, { http, readSecret }: H
     can: { observe: true, abort: true, annotate: true, sync: true },
     async observe(signal): Promise<DeliveryState> {
       const { canary, stable, synced, phase, trouble } = await state(signal);
-      return { canary, stable, synced, phase, ...(trouble == null ? {} : { trouble }) };
+      return { canary, stable, synced, phase, ...(trouble === null || trouble === undefined ? {} : { trouble }) };
     },
     async history(signal): Promise<readonly Liveness[]> {
       const { history = [] } = await state(signal);
