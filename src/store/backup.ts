@@ -80,13 +80,20 @@ export async function* writeBackup(
   let records = 0;
   let entries = 0;
   const header: BackupHeader = { davylamp: 'backup', format: BACKUP_FORMAT, ...facts };
-  yield told(`${JSON.stringify(header)}\n`);
-  for await (const page of archive.snapshot()) {
-    for (const part of page) {
-      if ('record' in part) records += 1;
-      else entries += 1;
+  const pages = archive.snapshot();
+  try {
+    // Begun before the first piece is handed out: what refuses a backup shows then.
+    let page = await pages.next();
+    yield told(`${JSON.stringify(header)}\n`);
+    for (; page.done !== true; page = await pages.next()) {
+      for (const part of page.value) {
+        if ('record' in part) records += 1;
+        else entries += 1;
+      }
+      yield told(page.value.map((part) => `${JSON.stringify(part)}\n`).join(''));
     }
-    yield told(page.map((part) => `${JSON.stringify(part)}\n`).join(''));
+  } finally {
+    await pages.return();
   }
   const trailer: Static<typeof Trailer> = { trailer: { records, entries, sha256: hash.digest('hex') } };
   yield `${JSON.stringify(trailer)}\n`;
