@@ -11,7 +11,7 @@ type ReadSecret = (file: string) => Promise<string>;
 /**
  * What proves to Elasticsearch who is asking, read from its files at every use, so that a rotated secret is taken up.
  *
- * @throws CodedError `secret_unreadable`, `secret_invalid`
+ * @throws CodedError `secret_unreadable`, `source_invalid`
  */
 export async function accessOf(config: ElasticsearchSource, readSecret: ReadSecret): Promise<Access> {
   const headers: Record<string, string> = {};
@@ -40,7 +40,7 @@ async function tlsOf(files: ElasticsearchSource['tls'], readSecret: ReadSecret):
 function sendable(secret: string): string {
   if (/^[\x20-\x7e]+$/.test(secret)) return secret;
   throw new CodedError(
-    'secret_invalid',
+    'source_invalid',
     'a secret file of the source holds signs that a header cannot carry; write one line of ASCII',
   );
 }

@@ -311,7 +311,7 @@ describe('credentials', () => {
     const answers = await once(open({ tokenFile: 'secret' }), [ask('total')], window);
     expect(answers['total']).toMatchObject({
       kind: 'missing',
-      code: 'secret_invalid',
+      code: 'source_invalid',
       sentence: expect.not.stringContaining('s3cr3t'),
     });
   });
