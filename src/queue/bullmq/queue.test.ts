@@ -101,7 +101,7 @@ describe('the queue on Redis', () => {
     queue.work('tick', { concurrency: 1 }, async ({ key }) => void ran.push(key));
     await tick(queue, 'before');
     await settled(queue);
-    await admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+    await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
     await expect.poll(() => codeOfLate(tick(queue, 'after')), { timeout: 5_000 }).toBe('resolved');
     await expect.poll(() => ran, { timeout: 5_000 }).toEqual(['before', 'after']);
   });

@@ -37,14 +37,24 @@ interface Run {
   /** Ends the run for the queue while its handler goes on. */
   abandon: () => void;
   abandoned: Promise<void>;
+  /** Of the handler. */
   ended: Promise<unknown>;
+}
+
+/** The library's worker, that can be left behind. */
+class BullEngine extends BullWorker<JobData> {
+  /** Its close waits for connections to end, which one that is away never does; until then it would renew locks for ever. */
+  async leave(): Promise<void> {
+    await this.lockManager.close();
+  }
 }
 
 /** One generation of the library's worker with its connection. */
 interface Engine {
-  bull: BullWorker<JobData>;
+  bull: BullEngine;
   client: RedisClient;
   scripts: QueueScripts;
+  runs: Set<Run>;
 }
 
 /** Runs the handler of one kind for jobs that BullMQ hands out, until it is closed. */
@@ -118,7 +128,8 @@ export class KindWorker implements Worker {
   #build(): Engine {
     const client = this.#connection.patientClient();
     const scripts = queueScripts(client, this.#connection.keyPrefix, this.#kind);
-    const bull = new BullWorker<JobData>(this.#kind, (bullJob, token = '') => this.#process(bullJob, token, scripts), {
+    const runs = new Set<Run>();
+    const bull = new BullEngine(this.#kind, (bullJob, token = '') => this.#process(bullJob, token, scripts, runs), {
       connection: client,
       prefix: this.#connection.keyPrefix,
       skipVersionCheck: !this.#connection.inspectable,
@@ -140,7 +151,7 @@ export class KindWorker implements Worker {
     bull.on('failed', (job, error) =>
       this.#log?.warn({ kind: this.#kind, key: job?.data.key }, `The queue gave a job up: ${sentenceOf(error)}`),
     );
-    return { bull, client, scripts };
+    return { bull, client, scripts, runs };
   }
 
   /** What the connection says is told once by the connection itself. */
@@ -150,7 +161,7 @@ export class KindWorker implements Worker {
   }
 
   /** Rejects with `DelayedError` when the job was put off: the library then leaves it alone. */
-  async #process(bullJob: BullJob<JobData>, token: string, scripts: QueueScripts): Promise<void> {
+  async #process(bullJob: BullJob<JobData>, token: string, scripts: QueueScripts, ofEngine: Set<Run>): Promise<void> {
     const { id, data, attemptsStarted } = bullJob;
     if (id === undefined) throw new TypeError('BullMQ handed out a job without an id');
     const now = this.#clock.now();
@@ -172,7 +183,11 @@ export class KindWorker implements Worker {
       log: this.#log,
       stopping: () => this.#closing !== undefined,
     };
-    const ending = handle(job, run.controller, context).finally(() => this.#runs.delete(run));
+    ofEngine.add(run);
+    const ending = handle(job, run.controller, context).finally(() => {
+      this.#runs.delete(run);
+      ofEngine.delete(run);
+    });
     run.ended = ending;
     const end = await Promise.race([ending, run.abandoned.then(() => null)]);
     // The next opening finds it as a job whose run did not end.
@@ -210,9 +225,8 @@ export class KindWorker implements Worker {
   }
 
   async #end(): Promise<void> {
-    const engine = this.#engine;
     const { closeGraceMs, stopGraceMs } = this.#times;
-    const retired = this.#retire(engine);
+    const retired = this.#retire(this.#engine);
     if (!(await this.#idleWithin(closeGraceMs))) {
       for (const { job, controller } of this.#runs) {
         const sentence = `davylamp stops; ${job.kind} ${job.key} goes on after the start.`;
@@ -232,16 +246,20 @@ export class KindWorker implements Worker {
     clearInterval(this.#watch);
   }
 
-  /** Takes no further job, lets the library end, and never waits for a Redis that is away. */
-  async #retire({ bull, client }: Engine): Promise<void> {
+  /**
+   * Takes no further job and lets the library end. When its last handler has ended there is little left to tell Redis:
+   * one that is away is not waited for, and what it was not told runs again.
+   */
+  async #retire({ bull, client, runs }: Engine): Promise<void> {
     const closed = bull.close().catch((error: unknown) => this.#tell(error instanceof Error ? error : new Error(String(error))));
-    const { closeGraceMs, stopGraceMs } = this.#times;
     const given = new AbortController();
-    const late = sleep(closeGraceMs + 2 * stopGraceMs, undefined, { signal: given.signal }).catch(() => undefined);
-    await Promise.race([closed, late]);
+    const drained = Promise.allSettled([...runs].map(({ ended, abandoned }) => Promise.race([ended, abandoned])))
+      .then(() => sleep(this.#times.stopGraceMs, undefined, { signal: given.signal }))
+      .catch(() => undefined);
+    await Promise.race([closed, drained]);
     given.abort();
-    client.disconnect();
-    bull.disconnect().catch(() => undefined);
+    await bull.leave();
+    this.#connection.release(client);
   }
 
   async #idleWithin(ms: number): Promise<boolean> {

@@ -45,6 +45,8 @@ export const REDIS_TIMES: RedisTimes = {
 
 const FIRST_RECONNECT_MS = 50;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** How long a socket is waited for that we end. */
+const DISCONNECT_TIMEOUT_MS = 200;
 /** Redirections of a cluster that a command follows before it fails. */
 const MOST_REDIRECTIONS = 4;
 
@@ -81,6 +83,7 @@ async function baseOptions({ url, username, readPassword, readCa }: RedisSetting
     ...(protocol === 'rediss:' ? { tls: { servername: host, ...(readCa === undefined ? {} : { ca: await readCa() }) } } : {}),
     retryStrategy: (attempt) => Math.min(times.mostReconnectMs, FIRST_RECONNECT_MS * 2 ** Math.min(attempt, 10)),
     connectTimeout: CONNECT_TIMEOUT_MS,
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     socketTimeout: times.silenceMs,
     // A failover leaves us with a replica under the old address: the next connection finds the primary.
     reconnectOnError: (error) => error.message.startsWith('READONLY'),
@@ -93,7 +96,8 @@ class Connection implements RedisConnection {
   readonly #times: RedisTimes;
   readonly #log: Log | undefined;
   readonly #options: RedisOptions;
-  readonly #clients = new Set<RedisClient>();
+  /** Each with those that were duplicated from it. */
+  readonly #clients = new Map<RedisClient, Set<RedisClient>>();
   #client: RedisClient;
   #isCluster = false;
   #inspectable = true;
@@ -124,6 +128,12 @@ class Connection implements RedisConnection {
     return this.#make('patient');
   }
 
+  release(client: RedisClient): void {
+    const copies = this.#clients.get(client);
+    this.#clients.delete(client);
+    for (const each of [client, ...(copies ?? [])]) each.disconnect();
+  }
+
   condition(): RedisCondition {
     return this.#condition;
   }
@@ -140,7 +150,7 @@ class Connection implements RedisConnection {
     await this.#whenReady();
     let facts = await this.#factsOf(this.#client);
     if (facts.some(({ cluster }) => cluster)) {
-      this.#drop(this.#client);
+      this.release(this.#client);
       this.#isCluster = true;
       this.#client = this.#make('fast');
       await this.#whenReady();
@@ -161,7 +171,7 @@ class Connection implements RedisConnection {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    for (const client of this.#clients) this.#drop(client);
+    for (const client of this.#clients.keys()) this.release(client);
     await this.#inspecting;
   }
 
@@ -209,11 +219,28 @@ class Connection implements RedisConnection {
         : { enableOfflineQueue: true, maxRetriesPerRequest: null };
     const options: RedisOptions = { ...this.#options, ...waiting };
     const client = this.#isCluster ? new Cluster([this.#node()], this.#clusterOptions(kind, options)) : new Redis(options);
-    this.#clients.add(client);
+    this.#clients.set(client, this.#copiesOf(client));
     client.on('error', (error: unknown) => this.#noteError(error));
     client.on('close', () => void this.#rereadPassword(client));
-    client.on('end', () => this.#clients.delete(client));
     return client;
+  }
+
+  /** A library that needs a connection of its own duplicates the one it got: the copy is looked after all the same. */
+  #copiesOf(client: RedisClient): Set<RedisClient> {
+    const copies = new Set<RedisClient>();
+    const duplicate = Reflect.get(client, 'duplicate');
+    Object.defineProperty(client, 'duplicate', {
+      configurable: true,
+      value: (...args: unknown[]): unknown => {
+        const copy: unknown = Reflect.apply(duplicate, client, args);
+        if (copy instanceof Redis || copy instanceof Cluster) {
+          copies.add(copy);
+          copy.on('close', () => void this.#rereadPassword(copy));
+        }
+        return copy;
+      },
+    });
+    return copies;
   }
 
   #node(): { host: string; port: number } {
@@ -229,11 +256,6 @@ class Connection implements RedisConnection {
       // Certificates are made for names, so names are not resolved before the connection is made.
       ...(redisOptions.tls === undefined ? {} : { dnsLookup: (address, done) => done(null, address) }),
     };
-  }
-
-  #drop(client: RedisClient): void {
-    this.#clients.delete(client);
-    client.disconnect();
   }
 
   #noteError(error: unknown): void {

@@ -17,8 +17,10 @@ export interface RedisConnection {
   readonly keyPrefix: string;
   /** Commands fail at once while Redis is away, and after a named time when it does not answer. */
   readonly client: RedisClient;
-  /** A further connection, whose commands wait until Redis is back; closed by who asked for it. */
+  /** A further connection, whose commands wait until Redis is back; to be released by who asked for it. */
   patientClient(): RedisClient;
+  /** Disconnects a patient client and what was duplicated from it. */
+  release(client: RedisClient): void;
   /** Whether the server answers INFO. */
   readonly inspectable: boolean;
   /** As of the last inspection, which follows every connect and is repeated on a timer. */

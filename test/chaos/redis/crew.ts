@@ -13,8 +13,8 @@ export class CrewMember {
   readonly #child: ChildProcess;
   readonly #waiting = new Set<{ wanted: string; seen: () => void }>();
 
-  constructor(place: Place, ticks: number) {
-    const child = spawn(process.execPath, [WORKER, JSON.stringify(place), String(ticks)], {
+  constructor(place: Place, ticks: number, effectMs: number) {
+    const child = spawn(process.execPath, [WORKER, JSON.stringify(place), String(ticks), String(effectMs)], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#child = child;

@@ -86,6 +86,7 @@ async function refusal(queue: JobQueue): Promise<{ code: string; ms: number }> {
 }
 
 const ONE_TICK = 1;
+const EFFECT_MS = 10;
 
 function killed(seconds: number): Play {
   return async (stage) => {
@@ -195,9 +196,18 @@ async function stoppedInOrder(stage: Stage): Promise<string> {
   return `${said}; stopped in ${took.toFixed(0)} ms, without Redis in ${away.toFixed(0)} ms`;
 }
 
-const PLAYS: readonly { name: string; ticks: number; play: Play }[] = [
+interface PlayEntry {
+  name: string;
+  /** Of each job. */
+  ticks: number;
+  /** How long the effect of a tick takes. */
+  effectMs?: number;
+  play: Play;
+}
+
+const PLAYS: readonly PlayEntry[] = [
   { name: 'kill -9 of Redis for 1 s', ticks: ONE_TICK, play: killed(1) },
-  { name: 'SIGSTOP of the holder past its lock', ticks: 50, play: stopped },
+  { name: 'SIGSTOP of the holder past its lock', ticks: 50, effectMs: 50, play: stopped },
   { name: 'kill -9 of a worker', ticks: 10, play: killedWorkers },
   {
     name: 'CLIENT KILL TYPE normal, 20 times',
@@ -205,7 +215,7 @@ const PLAYS: readonly { name: string; ticks: number; play: Play }[] = [
     play: (stage) =>
       disturbed(stage, async () => {
         for (let turn = 0; turn < 20; turn += 1) {
-          await stage.admin.client('KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
+          await stage.admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes');
           await sleep(50);
         }
       }),
@@ -221,7 +231,7 @@ const PLAYS: readonly { name: string; ticks: number; play: Play }[] = [
   { name: 'kill -9 of Redis for 60 s', ticks: ONE_TICK, play: killed(60) },
 ];
 
-async function perform(ticks: number, play: Play): Promise<string> {
+async function perform({ ticks, effectMs = EFFECT_MS, play }: PlayEntry): Promise<string> {
   const server = await startRedis();
   const place: Place = {
     settings: { url: server.url, prefix: 'chaos', acceptNotDurable: false, acceptUnverified: false },
@@ -231,7 +241,7 @@ async function perform(ticks: number, play: Play): Promise<string> {
   // It is away whenever Redis is.
   admin.on('error', () => undefined);
   const storage = await openStorage(place);
-  const crew = [new CrewMember(place, ticks), new CrewMember(place, ticks)];
+  const crew = [1, 2].map(() => new CrewMember(place, ticks, effectMs));
   try {
     await Promise.all(crew.map((member) => member.says('ready')));
     return await play({ server, admin, crew, queue: storage.queue, store: storage.store });
@@ -246,14 +256,15 @@ async function perform(ticks: number, play: Play): Promise<string> {
 const wanted = process.argv[2] ?? '';
 let passed = 0;
 let failed = 0;
-for (const { name, ticks, play } of PLAYS.filter((each) => each.name.includes(wanted))) {
+for (const entry of PLAYS.filter(({ name }) => name.includes(wanted))) {
+  const name = entry.name.padEnd(36);
   const from = performance.now();
   let line: string;
   try {
-    line = `passed  ${name.padEnd(36)} ${await perform(ticks, play)}`;
+    line = `passed  ${name} ${await perform(entry)}`;
     passed += 1;
   } catch (error) {
-    line = `FAILED  ${name.padEnd(36)} ${error instanceof Error ? error.message : String(error)}`;
+    line = `FAILED  ${name} ${error instanceof Error ? error.message : String(error)}`;
     failed += 1;
   }
   process.stdout.write(`${line} (${((performance.now() - from) / 1_000).toFixed(0)} s)\n`);

@@ -4,14 +4,13 @@ import { codeOf } from '../../../src/errors.ts';
 import { openStorage, type Place } from './storage.ts';
 
 /*
- * One of the processes that share a queue and a store: `node worker.js PLACE TICKS`. Each job is an analysis of that many
- * ticks; the effect of a tick is one versioned commit of its record and one entry of the journal. Prints `middle KEY`
+ * One of the processes that share a queue and a store: `node worker.js PLACE TICKS MS`. Each job is an analysis of that many
+ * ticks of so many milliseconds; the effect of a tick is one versioned commit of its record and one entry of the journal. Prints `middle KEY`
  * between reading and writing, `refused KEY` when the write lost against another process.
  */
-const EFFECT_MS = 10;
 const CONCURRENCY = 4;
 
-const [place = '', ticks = '1'] = process.argv.slice(2);
+const [place = '', ticks = '1', effectMs = '10'] = process.argv.slice(2);
 const { store, queue, close } = await openStorage(JSON.parse(place) as Place);
 const say = (line: string) => writeSync(1, `${line}\n`);
 
@@ -20,7 +19,7 @@ queue.work('tick', { concurrency: CONCURRENCY }, async ({ key }) => {
   const done = record?.version ?? 0;
   if (done >= Number(ticks)) return undefined;
   say(`middle ${key}`);
-  await sleep(EFFECT_MS);
+  await sleep(Number(effectMs));
   const tick = done + 1;
   try {
     await store.commit(
@@ -35,6 +34,6 @@ queue.work('tick', { concurrency: CONCURRENCY }, async ({ key }) => {
 });
 
 process.once('SIGTERM', () => {
-  void close().then(() => process.exit(0));
+  void close();
 });
 say('ready');
