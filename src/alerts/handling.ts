@@ -27,6 +27,8 @@ const GROUP = 40;
 const ACTING = 8;
 /** Another process decided on the same alerts at the same moment; so often in a row is a fault. */
 const MOST_TRIES = 20;
+/** A job may be queued a moment before its record; later, there will be none: the sender was told to come again. */
+const MOST_ATTEMPTS_WITHOUT = 3;
 const PAGE = 200;
 
 /** A decision that is stored, with its consequence still to come. */
@@ -53,7 +55,11 @@ export class AlertHandling {
   /** @throws the first passing failure, when everything else has been done; the job is to be run again then */
   async handle(job: Job, signal: AbortSignal): Promise<void> {
     const record = await this.#context.store.get('webhook', job.key);
-    if (record === undefined || record.index.open !== true) return;
+    if (record === undefined && job.attempt <= MOST_ATTEMPTS_WITHOUT) {
+      const sentence = 'the record of the webhook is not there yet; its job was faster';
+      throw new CodedError('webhook_unknown', sentence, { retryable: true });
+    }
+    if (record?.index.open !== true) return;
     const { notices, truncated, ...rest } = webhookIn(record);
     const run = new Run(this.#context, { webhook: record.id, truncated: truncated > 0 }, signal);
     for (const group of groupsOf(notices)) await run.group(group);

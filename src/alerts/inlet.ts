@@ -14,6 +14,8 @@ export interface AlertInletContext {
   clock: Clock;
   routing: (labels: Labels) => readonly Route[];
   rules: NoticeRules;
+  /** Waits; between two writes under load, so that more webhooks share the second one. */
+  pause: (milliseconds: number) => Promise<void>;
   /** @param outcome `unmatched` (no application), `duplicate`; what accepted ones led to is told by `AlertHandling` */
   onAlert: (application: string | null, outcome: string) => void;
   /** @param truncated alerts that the sender left out */
@@ -27,6 +29,10 @@ const MAX_BATCH_NOTICES = 4_000;
 /** Notices that may wait for the store; more are refused, and sent again by the Alertmanager. */
 const MAX_WAITING_NOTICES = 100_000;
 const MAX_IDS = 1_000;
+/** How long alerts gather for the next write after one that several webhooks shared. */
+const GATHER_MS = 5;
+/** What began so short a time ago is not looked for in the store: no restart and no repeat lies in between. */
+const YOUNG_MS = 45_000;
 /** After so long without a word from the store, it is asked even for what was stored a moment ago. */
 const TRUST_MS = 1_000;
 
@@ -130,6 +136,7 @@ export class AlertInlet {
         this.#heardAt = -Infinity;
         for (const ask of asks) ask.reject(error);
       }
+      if (asks.length > 1) await this.#context.pause(GATHER_MS);
     }
     this.#running = false;
   }
@@ -158,8 +165,9 @@ export class AlertInlet {
         if (!this.#stored.has(key, now)) unknown.set(key, notice);
       }
     }
+    const asked = [...unknown].filter(([, { alert }]) => now - Date.parse(alert.startsAt) > YOUNG_MS);
     // Where everything is known, the question is whether the store still answers: 503 must not wait for the next new alert.
-    const asked = unknown.size > 0 ? [...unknown] : asks.slice(0, 1).flatMap(({ notices, keys }) => firstOf(notices, keys));
+    if (unknown.size === 0) asked.push(...asks.slice(0, 1).flatMap(({ notices, keys }) => firstOf(notices, keys)));
     const records = await recordsOf(
       this.#context.store,
       'alert',
@@ -189,14 +197,15 @@ export class AlertInlet {
     const id = webhookIdOf(part.map(([key]) => key));
     const notices = part.map(([, notice]) => notice);
     const value = { receivedAt: new Date(now).toISOString(), truncated, count: notices.length, notices };
-    try {
-      await store.commit([webhookWrite(id, value, { expect: 0, createdAt: now, open: true })]);
-    } catch (error) {
-      // Another process was told the same and has stored it; its job may not have been.
-      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-    }
-    await queue.enqueue({ kind: 'webhook', key: id });
+    // Together, so that they share the wait for the disk; a job that runs before its record is there runs again.
+    const stored = store.commit([webhookWrite(id, value, { expect: 0, createdAt: now, open: true })]).catch(alreadyThere);
+    await Promise.all([stored, queue.enqueue({ kind: 'webhook', key: id })]);
   }
+}
+
+/** Another process was told the same and has stored it. */
+function alreadyThere(error: unknown): void {
+  if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
 }
 
 function firstOf(notices: readonly Notice[], keys: readonly string[]): [string, Notice][] {

@@ -20,6 +20,7 @@ export interface Notice {
 const MAX_TEXT = 200;
 /** A clock of another machine may be ahead by so much. */
 const MAX_AHEAD_MS = 3_600_000;
+const PLAIN = /^[!-~]([ -~]{0,198}[!-~])?$/;
 const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu;
 
 /** How the alerts of a webhook become notices. */
@@ -89,5 +90,6 @@ function shownOf(labels: Labels, names: readonly string[]): Record<string, strin
 
 /** One line, of a length that fits a commit message and a chat. */
 function shown(value: string): string {
+  if (PLAIN.test(value)) return value;
   return value.slice(0, MAX_TEXT).replace(CONTROL, ' ').trim();
 }

@@ -6,7 +6,7 @@ import { CodedError } from '../../src/errors.ts';
 import { DEFAULT_LIMITS, type HttpDependencies } from '../../src/http/dependencies.ts';
 import { createServer } from '../../src/http/server.ts';
 import { DELIVERIES, delivery } from '../support/alert-fixtures.ts';
-import { alert, alertWorld, SHOP } from '../support/alert-world.ts';
+import { alert, alertWorld, CHECKOUT, SHOP } from '../support/alert-world.ts';
 import { standIns } from '../support/http-stand-ins.ts';
 
 const ROUTE = '/webhooks/alertmanager';
@@ -16,10 +16,6 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
-const CHECKOUT = {
-  name: 'checkout',
-  alerts: [{ matchers: ['{rollout="checkout", severity=~"critical|warning"}'], then: 'analyze' as const }],
-};
 /** The fixtures were captured then. */
 const CAPTURED = Date.parse('2026-11-23T07:30:00Z');
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { AlertActions, ConfirmationOrder } from '../../src/alerts/actions.ts';
 import { AlertHandling } from '../../src/alerts/handling.ts';
 import { AlertInlet } from '../../src/alerts/inlet.ts';
@@ -45,6 +46,12 @@ export class RecordedActions implements AlertActions {
 
 export const SHOP: RoutedApplication = { name: 'shop', alerts: [{ matchers: ['service="shop"'], then: 'analyze' }] };
 
+/** Takes the alerts of the captured deliveries. */
+export const CHECKOUT: RoutedApplication = {
+  name: 'checkout',
+  alerts: [{ matchers: ['{rollout="checkout", severity=~"critical|warning"}'], then: 'analyze' }],
+};
+
 /** Inlet and handling of alerts on a real embedded store; `parts` puts something between them and it. */
 export async function alertWorld(
   settings: {
@@ -74,6 +81,7 @@ export async function alertWorld(
       clock,
       routing: createRouting(applications),
       rules: { windowMs: WINDOW_MS, shownLabels: ['severity'] },
+      pause: sleep,
       onAlert: (application, outcome) => outcomes.push(`${application ?? 'none'} ${outcome}`),
       onWebhook: (result, truncated) => webhooks.push({ result, truncated }),
     });
