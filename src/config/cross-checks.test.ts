@@ -293,17 +293,29 @@ describe('the address of a Redis', () => {
   });
 });
 
+describe('matchers of alerts', () => {
+  it('are read as an Alertmanager reads them; the column of a fault is named', () => {
+    const alerts = [
+      { matchers: ['service="shop"', '{severity=~"crit.*", "a b"!=""}'] },
+      { matchers: ['job="shop', 'x=~"a(?=b)"'] },
+    ];
+    expect(errors({ applications: { shop: { ...application, alerts } } })).toEqual([
+      'applications.shop.alerts[1].matchers[0]: is not a matcher; column 5: the quote is not closed',
+      'applications.shop.alerts[1].matchers[1]: is not a matcher; column 4: the regular expression cannot be used: lookahead and lookbehind are not known to RE2',
+    ]);
+  });
+});
+
 describe('what this version does not act on', () => {
   it('is named, part by part', () => {
     const found = warnings({
       storage: { kind: 'redis', url: 'redis://h' },
       repositories: { deploy: { url: 'https://h/x', forge: 'gitlab' } },
-      applications: { shop: { ...application, delivery: { type: 'flagger' }, alerts: [{ matchers: ['a="b"'] }] } },
+      applications: { shop: { ...application, delivery: { type: 'flagger' } } },
     });
     expect(found).toEqual([
       'storage.kind: storage redis comes with a later release; this one does not start with it',
       'repositories.deploy.forge: forge gitlab comes with a later release; this one does not start with it',
-      'applications.shop.alerts: acting on alerts comes with a later release; this one does not start with it',
     ]);
   });
 });

@@ -1,13 +1,9 @@
 import { Value } from 'typebox/value';
+import { parseMatchers } from '../alerts/matchers.ts';
 import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
-import {
-  branchProblem,
-  endpointProblem,
-  redisUrlProblem,
-  repositoryUrlProblem,
-  usesSsh,
-} from './addresses.ts';
+import { codeOf, sentenceOf } from '../errors.ts';
+import { branchProblem, endpointProblem, redisUrlProblem, repositoryUrlProblem, usesSsh } from './addresses.ts';
 import { overlapWarnings, pathProblem } from './application-paths.ts';
 import { availabilityWarnings } from './availability.ts';
 import { clusterFindings, clusterReferenceFindings } from './cluster-checks.ts';
@@ -15,7 +11,7 @@ import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
 import { serverFindings } from './server-checks.ts';
-import { searchSourceFindings } from './search-checks.ts';
+import { credentialFindings, searchSourceFindings } from './search-checks.ts';
 import { argumentsOf, queriesOf, templateFindings, templateWarnings } from './template-checks.ts';
 
 interface Sections {
@@ -107,6 +103,7 @@ function sourceFindings(sources: JsonMap): Finding[] {
     const list: readonly unknown[] = Array.isArray(targets) ? targets : [];
     return [
       ...endpointFindings(['sources', name], source),
+      ...credentialFindings(['sources', name], source),
       ...list.flatMap((target, at) => (isMap(target) ? endpointFindings(['sources', name, 'targets', at], target) : [])),
     ];
   });
@@ -153,7 +150,30 @@ function applicationFindings(
       typeof entry === 'string' && entry !== '' ? faulty([...path, 'paths', at], pathProblem(entry)) : [],
     ),
     ...missingArguments(path, application, templates),
+    ...matcherFindings(path, own(application, 'alerts')),
   ];
+}
+
+function matcherFindings(path: Path, alerts: unknown): Finding[] {
+  const rules: readonly unknown[] = Array.isArray(alerts) ? alerts : [];
+  return rules.flatMap((rule, at) => {
+    const matchers = isMap(rule) ? own(rule, 'matchers') : undefined;
+    const list: readonly unknown[] = Array.isArray(matchers) ? matchers : [];
+    return list.flatMap((text, place) =>
+      typeof text === 'string' && text !== '' ? faulty([...path, 'alerts', at, 'matchers', place], matcherProblem(text)) : [],
+    );
+  });
+}
+
+/** @returns what is wrong with it and in which column */
+function matcherProblem(text: string): string | undefined {
+  try {
+    parseMatchers(text);
+    return undefined;
+  } catch (error) {
+    if (codeOf(error) !== 'matcher_invalid') throw error;
+    return `is not a matcher; ${sentenceOf(error)}`;
+  }
 }
 
 function reference(path: Path, name: string | undefined, kind: string, known: JsonMap): Finding[] {
