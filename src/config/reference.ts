@@ -67,6 +67,7 @@ function collect(node: SchemaNode, prefix: string, title: string, rows: Row[], b
       below.push(...sectionsOf(`${title}.${key}`, child, ''));
     } else if (record !== undefined) {
       rows.push({ key: `${key}.NAME`, node: { ...record.value, description: child.description ?? '' }, required });
+      collect(record.value, `${key}.NAME.`, title, rows, below);
     } else if (child.type === 'object') {
       rows.push({ key, node: child, required });
       collect(child, `${key}.`, title, rows, below);

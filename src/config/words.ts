@@ -35,6 +35,7 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^[\\x21-\\x7e]{1,500}$', 'the name of a tenant, without blanks'],
   ['^rediss?://', 'an address that begins with redis:// or rediss://'],
   ['^https?://', 'an address that begins with http:// or https://'],
+  ['^[^:\\u0000-\\u001f\\u007f]+$', 'a user name without a colon'],
   ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],
   ['^p[0-9]{1,2}(\\.[0-9]+)?$', 'a quantile such as p50, p99 or p99.9'],
 ]);
