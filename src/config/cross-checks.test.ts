@@ -314,7 +314,6 @@ describe('what this version does not act on', () => {
       applications: { shop: { ...application, delivery: { type: 'flagger' } } },
     });
     expect(found).toEqual([
-      'storage.kind: storage redis comes with a later release; this one does not start with it',
       'repositories.deploy.forge: forge gitlab comes with a later release; this one does not start with it',
     ]);
   });
