@@ -45,6 +45,7 @@ async function run(options: DemoOptions, narrator: Narrator, ending: AbortSignal
     seed: options.seed,
     sabotage: options.sabotage,
     crashAt: options.crash,
+    redis: options.redis,
   });
   const story = new Story(world, narrator, options, ending);
   try {

@@ -5,7 +5,16 @@ describe('the options of the demo', () => {
   it('plays the whole story with seed 1 when nothing is said', () => {
     expect(parseOptions([])).toEqual({
       kind: 'run',
-      options: { once: false, seed: 1, sabotage: null, healthy: false, badOnly: false, crash: null, killAfterMs: null },
+      options: {
+        once: false,
+        seed: 1,
+        sabotage: null,
+        healthy: false,
+        badOnly: false,
+        crash: null,
+        killAfterMs: null,
+        redis: null,
+      },
     });
   });
 
@@ -13,6 +22,13 @@ describe('the options of the demo', () => {
     expect(parseOptions(['--once', '--sabotage=git', '--seed', '7'])).toMatchObject({
       kind: 'run',
       options: { once: true, sabotage: 'git', seed: 7, badOnly: true },
+    });
+  });
+
+  it('plays on a Redis that it is given', () => {
+    expect(parseOptions(['--once', '--redis', 'redis://127.0.0.1:6379'])).toMatchObject({
+      kind: 'run',
+      options: { redis: { url: 'redis://127.0.0.1:6379' } },
     });
   });
 
@@ -24,6 +40,7 @@ describe('the options of the demo', () => {
     [['--sabotage', 'network'], 'judge, git, metrics'],
     [['--kill-after-ms', '1.5'], '--kill-after-ms'],
     [['--healthy', '--sabotage=git'], '--healthy'],
+    [['--redis', '127.0.0.1:6379'], 'redis://127.0.0.1:6379'],
   ])('refuses %j and says why', (args, reason) => {
     const parsed = parseOptions(args);
     expect(parsed.kind).toBe('refused');

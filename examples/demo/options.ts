@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { demoRedis, type DemoRedis } from './redis-storage.ts';
 
 export const SABOTAGES = ['judge', 'git', 'metrics'] as const;
 export type Sabotage = (typeof SABOTAGES)[number];
@@ -11,6 +12,8 @@ export interface DemoOptions {
   badOnly: boolean;
   crash: string | null;
   killAfterMs: number | null;
+  /** Where davylamp keeps records and jobs, instead of in a file of its own. */
+  redis: DemoRedis | null;
 }
 
 export type ParsedOptions = { kind: 'run'; options: DemoOptions } | { kind: 'help' } | { kind: 'refused'; reason: string };
@@ -23,6 +26,8 @@ Plays a good and a bad release of a small shop against a real Git remote and a r
   --seed N            moment and rate of the bad release's errors (default 1)
   --healthy           play two good releases; nothing may be rolled back
   --sabotage PART     break judge, git or metrics; the demo must notice, name the part and exit 1
+  --redis URL         davylamp keeps its records and jobs in this Redis (redis://host:port); the
+                      demo's keys are removed at the end
   --help              this text
 
 For tests of davylamp itself:
@@ -53,6 +58,7 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
         sabotage: { type: 'string' },
         crash: { type: 'string' },
         'kill-after-ms': { type: 'string' },
+        redis: { type: 'string' },
       },
     }));
   } catch (error) {
@@ -71,6 +77,10 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
   if (values.healthy && (sabotage !== null || values['bad-only'] || values.crash !== undefined || killText !== undefined)) {
     return refused('--healthy plays no bad release, so it cannot go with --sabotage, --bad-only, --crash or --kill-after-ms.');
   }
+  const redis = values.redis === undefined ? null : demoRedis(values.redis);
+  if (values.redis !== undefined && redis === null) {
+    return refused('--redis takes an address such as redis://127.0.0.1:6379.');
+  }
   return {
     kind: 'run',
     options: {
@@ -82,6 +92,7 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
       badOnly: values['bad-only'] || sabotage !== null,
       crash: values.crash ?? null,
       killAfterMs,
+      redis,
     },
   };
 }

@@ -14,6 +14,7 @@ import { startGitServer, type GitServer } from './git-server.ts';
 import type { LoopEvent } from './gitops-loop.ts';
 import type { Sabotage } from './options.ts';
 import { startPart, type Part, type PartEvent } from './parts.ts';
+import { forgetIn, PASSWORD_FILE, type DemoRedis } from './redis-storage.ts';
 import type { Registry } from './releases.ts';
 import { StoryFailure, type StoryPart } from './story-failure.ts';
 import type { TrafficReport } from './traffic.ts';
@@ -25,6 +26,7 @@ export interface WorldSettings {
   seed: number;
   sabotage: Sabotage | null;
   crashAt: string | null;
+  redis: DemoRedis | null;
 }
 
 export interface Addresses {
@@ -118,10 +120,18 @@ export class World {
     };
     const config = await demoConfig(
       { davylampPort, canaryPort, stablePort, gitUrl: remote.url, delivery },
-      this.#settings.sabotage === 'judge',
+      { reportOnly: this.#settings.sabotage === 'judge', redis: this.#settings.redis },
     );
+    await this.#prepareRedis();
     await writeFile(join(this.#folder, 'davylamp.yaml'), config);
     await this.#startDavylamp(keeper);
+  }
+
+  async #prepareRedis(): Promise<void> {
+    const { redis } = this.#settings;
+    if (redis === null) return;
+    if (redis.password !== null) await writeFile(join(this.#folder, PASSWORD_FILE), redis.password, { mode: 0o600 });
+    this.#closers.push(() => forgetIn(redis));
   }
 
   /** The customers come when there is a shop to visit. */
