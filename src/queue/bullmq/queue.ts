@@ -9,7 +9,7 @@ import { Adding } from './adding.ts';
 import { queueScripts, type JobData, type QueueScripts } from './scripts.ts';
 import { KindWorker, type BullTimes } from './worker.ts';
 
-export const BULL_TIMES: BullTimes = { ...QUEUE_TIMES, lockMs: 30_000, stalledCheckMs: 10_000, rebuildMs: 20_000 };
+export const BULL_TIMES: BullTimes = { ...QUEUE_TIMES, lockMs: 15_000, stalledCheckMs: 5_000, rebuildMs: 20_000 };
 
 const KINDS = ['tick', 'rollback', 'webhook'] as const satisfies readonly Job['kind'][];
 /** The library writes a stream of events that nobody here reads. */
