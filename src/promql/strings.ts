@@ -64,15 +64,20 @@ function readEscape(
 
 /** A literal in double quotes that reads as the value again. */
 export function quoted(value: string): string {
-  const inner = value.replaceAll(/[\\"\p{Cc}\p{Zl}\p{Zp}]/gu, (sign) => {
-    if (sign === '\\' || sign === '"') return `\\${sign}`;
+  return `"${escapedFor(value, '"')}"`;
+}
+
+/** @param quote " or ', in which the value is to stand */
+export function escapedFor(value: string, quote: string): string {
+  return value.replaceAll(/[\\"'\p{Cc}\p{Zl}\p{Zp}]/gu, (sign) => {
+    if (sign === '"' || sign === "'") return sign === quote ? `\\${sign}` : sign;
+    if (sign === '\\') return '\\\\';
     if (sign === '\n') return '\\n';
     return `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;
   });
-  return `"${inner}"`;
 }
 
-/** The regular expression (RE2) that matches just this text. */
+/** The regular expression (RE2) that matches just this text, also within a class of signs. */
 export function literalPattern(value: string): string {
-  return value.replaceAll(/[\\^$.*+?()[\]{}|]/g, (sign) => `\\${sign}`);
+  return value.replaceAll(/[\\^$.*+?()[\]{}|-]/g, (sign) => `\\${sign}`);
 }
