@@ -12,6 +12,7 @@ import { LiveParts } from './app/parts.ts';
 import { readinessOf } from './app/readiness.ts';
 import { Reloading } from './app/reloading.ts';
 import { openStorage } from './app/storage.ts';
+import { Traces } from './app/traces.ts';
 import { repeat } from './background.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { keepOf } from './config/applications.ts';
@@ -26,6 +27,7 @@ import { judgeNamed } from './judges/registry.ts';
 import { createHttpClient } from './net/client.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { createTracing } from './observability/tracing.ts';
 import { RECONCILE_MS } from './rollback/reconciling.ts';
 import { readVersion } from './version.ts';
 
@@ -85,15 +87,18 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     metrics.error(codeOf(error));
     log.warn({ code: codeOf(error), reason: sentenceOf(error) }, what);
   };
+  const tracing = await createTracing(version);
   const http = createHttpClient();
   const { folder: configFolder } = loaded;
   const dataFolder = resolve(configFolder, config.storage.path);
-  const parts = new LiveParts({ http, log, clock, complain, dataFolder, configFolder });
+  const parts = new LiveParts({ http, log, clock, complain, dataFolder, configFolder, tracing });
   await parts.swap(await parts.prepare(config));
   // Opened last: what could refuse the configuration has done so, and nothing stays locked behind.
   const storage = await openStorage(config.storage, { dataFolder, configFolder, version, clock, log });
-  const { store, queue } = storage;
-  const engine = createEngine({ store, queue, clock, parts, log, metrics, reach, complain });
+  const { store } = storage;
+  const traces = tracing && new Traces(tracing, { store, clock, complain: complain('a trace could not be kept') });
+  const queue = traces?.queue(storage.queue) ?? storage.queue;
+  const engine = createEngine({ store, queue, clock, parts, log, metrics, reach, complain, tracing });
   const workers = new Workers({ queue, clock, onHandedBack: (kind) => metrics.handedBack(kind) });
   metrics.configLoaded();
   metrics.watch({

@@ -9,6 +9,8 @@ import type { DeliveryState } from '../delivery/port.ts';
 import { judgeNamed } from '../judges/registry.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { tracedJudge } from '../observability/traced.ts';
+import type { Tracing } from '../observability/tracing.ts';
 import type { JobQueue } from '../queue/port.ts';
 import { Executor } from '../rollback/executor.ts';
 import { revertMessage } from '../rollback/message.ts';
@@ -31,12 +33,15 @@ export interface EngineDependencies {
   /** Named places at which tests end the process; nothing otherwise. */
   reach: (point: string) => void;
   complain: (what: string) => (error: unknown) => void;
+  /** Null: nobody looks at spans. */
+  tracing: Tracing | null;
 }
 
 /** The use cases and what drives them, wired to each other; they know the world as ports only. */
 export type Engine = ReturnType<typeof createEngine>;
 
-export function createEngine({ store, queue, clock, parts, log, metrics, reach, complain }: EngineDependencies) {
+export function createEngine(deps: EngineDependencies) {
+  const { store, queue, clock, parts, log, metrics, reach, complain, tracing } = deps;
   const { applications, deliveries, policies, repositories, sources } = parts;
   const changes = new Changes();
   const onMoved = (rollback: Rollback) => tellRollback(rollback, log, metrics, clock);
@@ -73,7 +78,7 @@ export function createEngine({ store, queue, clock, parts, log, metrics, reach, 
     changes,
     applications,
     sources,
-    judgeNamed,
+    judgeNamed: (name) => tracedJudge(tracing, name, judgeNamed(name)),
     reach,
     stateOf,
     rollbackOf: (analysis) => (analysis.kind === 'recovery' ? analysis.rollback : rollbacks.idFor(analysis)),

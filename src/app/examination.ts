@@ -56,6 +56,7 @@ export async function examine(loaded: LoadedConfig): Promise<Examined[]> {
       configFolder: loaded.folder,
       dataFolder,
       complain: () => () => undefined,
+      tracing: null,
     });
     const checks: Check[] = [
       { name: 'configuration', run: () => Promise.resolve(configuration(loaded)) },

@@ -10,6 +10,8 @@ import { createRepository } from '../git/mirror.ts';
 import type { Repository } from '../git/port.ts';
 import type { HttpClient } from '../net/client.ts';
 import type { Logger } from '../observability/logger.ts';
+import { tracedDelivery, tracedRepository, tracedSource } from '../observability/traced.ts';
+import type { Tracing } from '../observability/tracing.ts';
 import type { MetricSource } from '../sources/port.ts';
 import { createSource } from '../sources/registry.ts';
 
@@ -23,6 +25,8 @@ export interface MakingDependencies {
   dataFolder: string;
   /** Told of what a part could not do in the background. */
   complain: (what: string) => (error: unknown) => void;
+  /** Null: nobody looks at spans. */
+  tracing: Tracing | null;
 }
 
 /** How the parts of one configuration are made: what each adapter is given stands here and nowhere else. */
@@ -36,7 +40,7 @@ export interface Makers {
 }
 
 export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, deps: MakingDependencies): Makers {
-  const { http, clock, log, configFolder, dataFolder } = deps;
+  const { http, clock, log, configFolder, dataFolder, tracing } = deps;
   const secretOf = (key: string) => (file: string) => readSecret(configFolder, file, key);
   let kubernetes: Promise<KubernetesDependencies> | undefined;
 
@@ -52,16 +56,21 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
   }
 
   const makers: Makers = {
-    source: (name, config) => createSource(name, config, { http, clock, readSecret: secretOf(`sources.${name}`) }),
+    async source(name, config) {
+      const source = await createSource(name, config, { http, clock, readSecret: secretOf(`sources.${name}`) });
+      return tracedSource(tracing, name, source);
+    },
     async delivery(application, config) {
       const readDeliverySecret = secretOf(`applications.${application}.delivery`);
       const inCluster = isInCluster(config) ? { kubernetes: await (kubernetes ??= kubernetesOf()) } : {};
-      return createDelivery(application, config, { http, readSecret: readDeliverySecret, ...inCluster });
+      const delivery = await createDelivery(application, config, { http, readSecret: readDeliverySecret, ...inCluster });
+      return tracedDelivery(tracing, application, delivery);
     },
     repository(name, config) {
       const { url, branch, author } = config;
       const credential = makers.credentialOf(name, config);
-      return createRepository({ name, url, branch, author, credential, log, clock, folder: join(dataFolder, 'git', name) });
+      const folder = join(dataFolder, 'git', name);
+      return tracedRepository(tracing, createRepository({ name, url, branch, author, credential, log, clock, folder }));
     },
     credentialOf(name, { username, tokenFile }) {
       const read = secretOf(`repositories.${name}.tokenFile`);
