@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -8,7 +9,8 @@ import { redisPlace } from '../../../test/conformance/redis-place.ts';
 import { startRedis, type RedisConfig, type RedisServer } from '../../../test/support/redis.ts';
 import { CodedError } from '../../errors.ts';
 import { chainHash, firstBreak } from '../chain.ts';
-import type { ChainedEntry, JournalEntry, RecordWrite, Store } from '../port.ts';
+import type { ArchivedPart, ChainedEntry, JournalEntry, RecordWrite, Store } from '../port.ts';
+import { createRedisArchive } from './archive.ts';
 import { openRedis } from './connection.ts';
 import { sortable } from './layout.ts';
 import { openDataSet } from './opening.ts';
@@ -191,6 +193,40 @@ describe('scripts', () => {
     const slots = await Promise.all((await node.keys('*')).map((key) => node.cluster('KEYSLOT', key)));
     expect(new Set(slots).size).toBe(1);
   }, 60_000);
+});
+
+describe('a user of an ACL', () => {
+  it('needs the commands that the reference page lists, and no others', async () => {
+    const page = await readFile(new URL('../../../docs/reference/storage.md', import.meta.url), 'utf8');
+    const listed = /An ACL user needs these commands.*?`(EVAL [^`]+)`/s.exec(page)?.[1]?.split(/\s+/) ?? [];
+    expect(listed.length).toBeGreaterThan(20);
+    const { server, connection: admin } = await alone();
+    const rules = ['on', '>secret', '~{p}*', '+@connection', ...listed.map((command) => `+${command.toLowerCase()}`)];
+    await admin.client.call('ACL', 'SETUSER', 'davylamp', ...rules);
+    const settings = { url: server.url, prefix: 'p', acceptNotDurable: true, acceptUnverified: false };
+    const connection = await openRedis({ ...settings, username: 'davylamp', readPassword: async () => 'secret' });
+    closers.push(() => connection.close());
+    const store = await createRedisStore(connection, { version: 'test' });
+    await store.commit([record('a'), record('b')], [entry('a')]);
+    await store.commit([record('a', { expect: 1, index: { state: 'Failed', open: false } })]);
+    await store.list('analysis', { application: 'shop', limit: 5 });
+    await store.getMany('analysis', ['a', 'b']);
+    await store.journal({ subject: 'a', limit: 5 });
+    const archive = createRedisArchive(connection, { version: 'test' });
+    const parts: ArchivedPart[] = [];
+    for await (const page of archive.snapshot()) {
+      parts.push(...page);
+      await store.prune('analysis', { before: 2_000, limit: 5 });
+      await store.commit([record('b', { expect: 1 })]).catch(() => {});
+    }
+    expect(await store.condition()).toMatchObject({ ok: true });
+    await admin.client.flushall();
+    expect(await archive.isEmpty()).toBe(true);
+    await archive.load(parts);
+    await archive.finish();
+    expect(await store.epoch()).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await store.get('analysis', 'a')).toMatchObject({ version: 2 });
+  });
 });
 
 describe('a Redis that is away', () => {
