@@ -83,7 +83,7 @@ function isAllowed(source: Source, { target, typeOnly }: Import): boolean {
   const to = roomOf(target);
   if (from === to || (MAY_IMPORT[from] ?? []).includes(to)) return true;
   if (basename(target) === 'port.ts') return typeOnly;
-  if (from === 'config') return basename(target) === 'schema.ts' && ['sources', 'delivery'].includes(to);
+  if (from === 'config') return basename(target) === 'schema.ts' && ['sources', 'delivery', 'store'].includes(to);
   return to === 'net' && ['sources', 'delivery', 'notify', 'git'].includes(from) && typeOnly;
 }
 
@@ -124,6 +124,8 @@ describe('the rooms of src', () => {
       [/^node:child_process$/, /^git\/run\.ts$/],
       [/^node:worker_threads$/, /^store\/embedded\//],
       [/^libsql$/, /^store\/embedded\//],
+      [/^ioredis$/, /^store\/redis\//],
+      [/^bullmq$/, /^queue\/bullmq\//],
       [/^(fastify|@fastify\/.*)$/, /^http\//],
       [/^(pino|prom-client)$/, /^(observability|http)\//],
       [/^yaml$/, /^(config|cli|http)\//],
@@ -150,7 +152,7 @@ describe('pure rooms', () => {
   it('have no clock, no randomness, no process and no input and output', () => {
     const impure =
       /\bnew Date\(\)|\bDate\(\)|\bDate\.now\b|\bMath\.random\b|\brandomUUID\b|\bprocess\.|\bset(Timeout|Interval|Immediate)\b/;
-    const packages = /^(node:(?!crypto$)|undici$|pino$|fastify|@fastify|libsql$|yaml$|prom-client$)/;
+    const packages = /^(node:(?!crypto$)|undici$|pino$|fastify|@fastify|libsql$|ioredis$|bullmq$|yaml$|prom-client$)/;
     const wrong = sources
       .filter(({ path }) => PURE.includes(roomOf(path)) && path !== 'clock.ts')
       .flatMap(({ path, text, imports }) => [
