@@ -7,6 +7,7 @@ import { crossCheck } from './cross-checks.ts';
 import { parseYaml, pathText, type ConfigDocument, type Path } from './document.ts';
 import { applyOverrides, type Override } from './environment.ts';
 import { problemText, type Problem } from './problem.ts';
+import { promqlFindings } from './promql-checks.ts';
 import { Config, configNode } from './schema.ts';
 
 export interface LoadedConfig {
@@ -47,7 +48,7 @@ export async function loadConfig(options: {
   const { errors, warnings } = crossCheck(value);
   const found = [
     ...problems.map(({ variable, ...rest }) => ({ file: variable, line: 0, column: 0, path: '', ...rest })),
-    ...[...check(configNode, value), ...errors].map(place),
+    ...[...check(configNode, value), ...errors, ...(await promqlFindings(value))].map(place),
   ];
   if (found.length > 0) throw invalid(found);
   if (!Value.Check(Config, value)) throw new Error('the configuration fails its schema in a way that has no message');

@@ -44,6 +44,33 @@ export function fillPromql(text: string, valueOf: (name: string) => string): str
     .join('');
 }
 
+/**
+ * The query with each placeholder and variable replaced by something of the same length that may stand there, so that it
+ * can be parsed and places in it stay what they are.
+ */
+export function maskPlaceholders(text: string): string {
+  const parts = splitQuery(text);
+  return parts
+    .map((part, index) => {
+      if (part.kind === 'comment') return part.text;
+      if (part.kind === 'string') return part.text.replaceAll(PLACEHOLDER, (placeholder) => 'x'.repeat(placeholder.length));
+      const before = codeAround(parts.slice(0, index));
+      const after = codeAround(parts.slice(index + 1));
+      return part.text
+        .replaceAll(PLACEHOLDER, (placeholder: string, _name: string, at: number) => {
+          const left = (before + part.text.slice(0, at)).replaceAll(PLACEHOLDER, 'x');
+          const right = (part.text.slice(at + placeholder.length) + after).replaceAll(PLACEHOLDER, 'x');
+          const [form] = formsAt(left, right);
+          if (form === 'a duration') return `${'1'.repeat(placeholder.length - 1)}s`;
+          return (form === 'a number' ? '1' : 'x').repeat(placeholder.length);
+        })
+        .replaceAll(/\$__range_m?s\b/g, (variable) => '1'.repeat(variable.length))
+        .replaceAll(/\$__range\b/g, '1111111s')
+        .replaceAll(/\$__side\b/g, 'xxx="x"');
+    })
+    .join('');
+}
+
 /** Code without its comments and with empty strings, where only its shape matters. */
 function codeAround(parts: readonly QueryPart[]): string {
   return parts.map(({ kind, text }) => (kind === 'code' ? text : kind === 'string' ? '""' : ' ')).join('');

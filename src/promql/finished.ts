@@ -1,5 +1,6 @@
 import type { SyntaxNode } from '@lezer/common';
-import { parseQuery } from './parse.ts';
+import { maskPlaceholders } from './fill.ts';
+import { checkMeaning, parseQuery } from './parse.ts';
 import { renderCondition, type Condition } from './render.ts';
 import { splitQuery } from './split.ts';
 import { readString } from './strings.ts';
@@ -13,8 +14,14 @@ export interface Window {
   to: number;
 }
 
-export function asksForRange(text: string): boolean {
-  return /\$__range(_ms|_s)?\b/.test(text);
+/**
+ * Checks a finished query before it has its arguments.
+ *
+ * @throws CodedError `promql_invalid`; `details.column` counts from 1
+ */
+export function checkFinished(text: string): void {
+  const masked = maskPlaceholders(text);
+  checkMeaning(masked, parseQuery(masked));
 }
 
 /**

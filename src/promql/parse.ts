@@ -1,8 +1,23 @@
 import { parser } from '@prometheus-io/lezer-promql';
 import type { SyntaxNode, Tree } from '@lezer/common';
+import { nearestName } from '../analysis/nearest.ts';
 import { CodedError } from '../errors.ts';
 
-export const MAX_QUERY_LENGTH = 4_000;
+/** Longer than what a template may hold, since the sides are added to it. */
+export const MAX_QUERY_LENGTH = 20_000;
+const RANGE_FUNCTIONS = new Set([
+  ...['changes', 'delta', 'deriv', 'double_exponential_smoothing', 'holt_winters', 'idelta', 'increase', 'irate'],
+  ...['predict_linear', 'rate', 'resets'],
+]);
+/** To be named where one is mistyped. Source: https://prometheus.io/docs/prometheus/latest/querying/functions/ */
+const FUNCTIONS = [
+  ...RANGE_FUNCTIONS,
+  ...'avg count group max min quantile stddev stdvar sum topk bottomk count_values limitk limit_ratio'.split(' '),
+  ...'abs absent absent_over_time avg_over_time ceil clamp clamp_max clamp_min count_over_time exp floor'.split(' '),
+  ...'histogram_avg histogram_count histogram_fraction histogram_quantile histogram_sum label_join label_replace'.split(' '),
+  ...'last_over_time ln log10 log2 max_over_time min_over_time present_over_time quantile_over_time round'.split(' '),
+  ...'scalar sgn sort sort_desc sqrt stddev_over_time stdvar_over_time sum_over_time time timestamp vector'.split(' '),
+];
 
 /**
  * @returns the tree of a query without errors
@@ -12,7 +27,10 @@ export function parseQuery(text: string): Tree {
   if (text.length > MAX_QUERY_LENGTH) throw invalid(`a query may have at most ${MAX_QUERY_LENGTH} characters`, MAX_QUERY_LENGTH);
   const tree = parser.parse(text);
   const wrong = firstError(tree);
-  if (wrong !== null) throw invalid(complaint(text, wrong), wrong.from);
+  if (wrong !== null) {
+    const { what, at } = complaint(text, wrong);
+    throw invalid(what, at);
+  }
   return tree;
 }
 
@@ -28,8 +46,54 @@ export function invalid(what: string, at: number): CodedError {
   return new CodedError('promql_invalid', `query, column ${at + 1}: ${what}`, { details: { column: at + 1 } });
 }
 
-function complaint(text: string, { from, to }: SyntaxNode): string {
-  if (text.trim() === '') return 'expected a query';
-  const found = text.slice(from, Math.max(to, from + 1)).trim();
-  return found === '' || from >= text.length ? 'the query is not complete' : `did not expect "${found.slice(0, 30)}" here`;
+function complaint(text: string, wrong: SyntaxNode): { what: string; at: number } {
+  const { from, to } = wrong;
+  if (text.trim() === '') return { what: 'expected a query', at: 0 };
+  const called = /([a-zA-Z_][a-zA-Z0-9_]*)\s*$/.exec(text.slice(0, from))?.[1];
+  if (called !== undefined && text[from] === '(') {
+    const near = nearestName(called, FUNCTIONS);
+    const hint = near === null ? '' : `; did you mean ${near}?`;
+    return { what: `there is no function '${called}'${hint}`, at: text.lastIndexOf(called, from) };
+  }
+  const found = text
+    .slice(from, Math.max(to, from + 1))
+    .trim()
+    .slice(0, 30);
+  if (found === '' || from >= text.length) return { what: 'the query is not complete', at: from };
+  if (wrong.parent?.name.endsWith('LabelMatcher') === true) {
+    if (found === '=') return { what: 'equality is written with one =', at: from };
+    return { what: `expected a text in quotes, such as "${found.replaceAll(/["'`]/g, '')}"`, at: from };
+  }
+  return { what: `did not expect '${found}' here`, at: from };
+}
+
+/** Functions that take samples over a time. */
+function wantsRange(name: string): boolean {
+  return name.endsWith('_over_time') || RANGE_FUNCTIONS.has(name);
+}
+
+/** Slips that the grammar allows and Prometheus refuses. @throws CodedError `promql_invalid` */
+export function checkMeaning(text: string, tree: Tree): void {
+  const whole = tree.topNode.firstChild;
+  if (whole?.name === 'MatrixSelector' || whole?.name === 'SubqueryExpr') {
+    throw invalid(
+      'the query yields samples over a time; it has to yield one number, by rate() or increase() for example',
+      whole.from,
+    );
+  }
+  if (whole?.name === 'StringLiteral') throw invalid('the query yields a text; it has to yield a number', whole.from);
+  tree.iterate({
+    enter({ name, node }) {
+      if (name !== 'FunctionCall') return;
+      const identifier = node.getChild('FunctionIdentifier');
+      if (identifier === null) return;
+      const called = text.slice(identifier.from, identifier.to);
+      const list = node.getChild('FunctionCallBody');
+      if (list === null || !wantsRange(called)) return;
+      for (let argument = list.firstChild; argument !== null; argument = argument.nextSibling) {
+        if (argument.name === 'VectorSelector')
+          throw invalid(`${called}() wants samples over a time; write [5m] or [$__range] behind the selector`, argument.to);
+      }
+    },
+  });
 }

@@ -1,5 +1,5 @@
 import { CodedError } from '../../errors.ts';
-import { finishQuery, type Window } from '../../promql/finished.ts';
+import type { Window } from '../../promql/finished.ts';
 import { renderSelector, type Condition } from '../../promql/render.ts';
 import { NAME, parseSelector } from '../../promql/selector.ts';
 import { literalPattern } from '../../promql/strings.ts';
@@ -102,8 +102,9 @@ export function belongs(labels: LabelSet, { query }: Asked): boolean {
   return Object.entries(query.labels).every(([label, value]) => (labels[label] ?? '') === value);
 }
 
-/** @throws CodedError `promql_invalid` */
-export function finishedText({ query }: Asked, window: Window): string {
+/** The parser of whole queries takes 8 MB, so it is loaded with the first of them. @throws CodedError `promql_invalid` */
+export async function finishedText({ query }: Asked, window: Window): Promise<string> {
+  const { finishQuery } = await import('../../promql/finished.ts');
   const conditions = Object.entries(query.labels).map(([label, value]): Condition => ({ label, operator: '=', value }));
   return finishQuery(query.text, window, conditions);
 }

@@ -70,7 +70,7 @@ export function createPrometheusSource(
     const from = Math.min(...group.members.map((one) => catchUp(one, tick)?.since ?? window.from));
     let text: string;
     try {
-      text = textOf(group, { from, to: window.to }, lookbackMs);
+      text = await textOf(group, { from, to: window.to }, lookbackMs);
     } catch (error) {
       return { group, reply: faultOf(error) };
     }
@@ -134,7 +134,7 @@ export function createPrometheusSource(
 }
 
 /** @throws CodedError `promql_invalid` */
-function textOf(group: Group, { from, to }: Tick['window'], lookbackMs: number): string {
+async function textOf(group: Group, { from, to }: Tick['window'], lookbackMs: number): Promise<string> {
   if (group.selector !== null) return group.overTime ? `${group.selector}[${to - from + lookbackMs}ms]` : group.selector;
   const [finished] = group.members;
   if (finished === undefined) throw new TypeError('a group of queries has no query');
