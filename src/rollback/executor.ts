@@ -141,6 +141,6 @@ export class Executor {
 }
 
 function capFor(error: unknown): number {
-  if (codeOf(error).startsWith('delivery_')) return CONTROLLER_RETRY_CAP_MS;
+  if (/^(delivery|cluster)_/.test(codeOf(error))) return CONTROLLER_RETRY_CAP_MS;
   return error instanceof CodedError && error.retryable ? RETRY_CAP_MS : REFUSED_CAP_MS;
 }

@@ -1,5 +1,6 @@
 import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
+import type { DeliveryState } from '../delivery/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import type { Rollback } from './record.ts';
 import { graceIsOver } from './situation.ts';
@@ -30,6 +31,9 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
       reason: rollback.verdictSentence,
       'revert-commit': commit,
       'bad-commit': rollback.badCommit,
+      verdict: rollback.trigger === 'analysis' ? 'fail' : null,
+      analysis: rollback.analysis,
+      at: rollback.decidedAt,
     };
     await delivery.annotate({ revision: rollback.badCommit, rollback: rollback.id, values }, signal);
   }
@@ -53,18 +57,17 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
   }
   const state = await delivery.observe(signal);
   const { revertCommit } = rollback;
-  const { synced, canary } = state;
-  const gone = canary === null || !sameCommit(canary, rollback.badCommit);
+  const { synced, canary, stable } = state;
+  const isBad = (commit: string | null) => commit !== null && sameCommit(commit, rollback.badCommit);
+  // Who knows the workload and not its operator sees the revert in that the bad revision is neither side any more.
   const applied =
-    gone && synced !== null && revertCommit !== null && (await holds(context, rollback, synced, revertCommit, signal));
+    revertCommit !== null &&
+    !isBad(canary) &&
+    (synced === null ? stable !== null && !isBad(stable) : await holds(context, rollback, synced, revertCommit, signal));
   if (applied) {
     context.reach('deliver-synced');
     return {
-      next: moved(
-        rollback,
-        { state: 'synced', code: 'synced', sentence: `the operator runs ${short(state.synced ?? '')}, which holds the revert` },
-        now,
-      ),
+      next: moved(rollback, { state: 'synced', code: 'synced', sentence: ranBy(state) }, now),
     };
   }
   if (since < NOT_SYNCED_AFTER_MS) {
@@ -75,6 +78,11 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
   const nextAt = now + NOT_SYNCED_RETRY_MS;
   const sentence = `the revert is on the branch and the operator still runs ${short(state.synced ?? 'an unknown commit')}; look at its sync status`;
   return { next: troubled(rollback, { code: 'not_synced', sentence, nextAt }, now), again: nextAt };
+}
+
+function ranBy({ synced, stable }: DeliveryState): string {
+  if (synced !== null) return `the operator runs ${short(synced)}, which holds the revert`;
+  return `the workload runs ${short(stable ?? '')} again, and the bad revision no more`;
 }
 
 /** Whether what the operator has applied contains the revert; a commit that the mirror does not know is fetched. */
