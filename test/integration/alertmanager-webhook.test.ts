@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { Value } from 'typebox/value';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FastifyInstance, InjectOptions } from 'fastify';
+import { mutated } from '../../bench/webhook-mutations.ts';
 import { AlertmanagerWebhook } from '../../src/alerts/webhook.ts';
 import { CodedError } from '../../src/errors.ts';
 import { DEFAULT_LIMITS, type HttpDependencies } from '../../src/http/dependencies.ts';
@@ -170,6 +172,33 @@ describe('the webhook of an Alertmanager', () => {
     expect((await app.inject({ method: 'GET', url: ROUTE })).statusCode).toBe(405);
     expect((await post('alerts=1', { 'content-type': 'application/x-www-form-urlencoded' })).statusCode).toBe(415);
   });
+
+  it(
+    'survives 3,000 broken and odd bodies: no 5xx, a path in each refusal, nothing taken that does not fit',
+    { timeout: 60_000 },
+    async () => {
+      const { post, time } = await service({}, { applications: [CHECKOUT] });
+      time.now = CAPTURED;
+      const bodies = [...DELIVERIES.values()].map(({ body }) => body);
+      const counts = { taken: 0, refused: 0 };
+      for (let seed = 0; seed < 3_000; seed++) {
+        const body = mutated(bodies, seed);
+        const { statusCode, payload } = await post(body);
+        expect([202, 400], `seed ${seed}: ${statusCode} ${payload.slice(0, 300)}`).toContain(statusCode);
+        if (statusCode === 202) {
+          counts.taken += 1;
+          expect(Value.Check(AlertmanagerWebhook, JSON.parse(body.toString())), `seed ${seed}`).toBe(true);
+        } else {
+          counts.refused += 1;
+          expect(JSON.parse(payload), `seed ${seed}`).toMatchObject({
+            errors: expect.arrayContaining([{ path: expect.any(String), message: expect.any(String) }]),
+          });
+        }
+      }
+      expect(counts.taken).toBeGreaterThan(100);
+      expect(counts.refused).toBeGreaterThan(1_000);
+    },
+  );
 
   it('has a schema that says what is needed and no more', () => {
     expect(AlertmanagerWebhook.required).toEqual(['alerts']);
