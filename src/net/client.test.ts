@@ -43,6 +43,47 @@ describe('the HTTP client', () => {
     expect((await client.request(get('/drip'), never)).text).toBe('aüöß€😀');
   });
 
+  it('hands out the pieces of a body as they come, where the head is wanted so', async () => {
+    far.on('/drip', { kind: 'drip', body: 'one two three', bytesPerPiece: 4, everyMs: 1, headers: { 'x-kind': 'slow' } });
+    const pieces: string[] = [];
+    const answer = await client.request(
+      get('/drip', {
+        receive: ({ status, headers }) => {
+          expect([status, headers['x-kind']]).toEqual([200, 'slow']);
+          return (piece) => void pieces.push(Buffer.from(piece).toString());
+        },
+      }),
+      never,
+    );
+    expect(pieces.join('')).toBe('one two three');
+    expect(answer).toMatchObject({ status: 200, text: '' });
+    expect((await client.request(get('/drip', { receive: () => null }), never)).text).toBe('one two three');
+  });
+
+  it('bounds a body that is handed out, and ends the call with what the receiver throws', async () => {
+    far.on('/huge', { kind: 'huge', bytes: 50_000_000 });
+    let received = 0;
+    const receive = () => (piece: Uint8Array) => void (received += piece.length);
+    expect((await errorOf(client.request(get('/huge', { receive }), never))).code).toBe('body_too_large');
+    expect(received).toBeLessThanOrEqual(100_000);
+    const failing = () => () => {
+      throw new CodedError('answer_invalid', 'no');
+    };
+    expect((await errorOf(client.request(get('/huge', { receive: failing }), never))).code).toBe('answer_invalid');
+    const refusing = () => {
+      throw new CodedError('answer_invalid', 'not even the head');
+    };
+    expect((await errorOf(client.request(get('/huge', { receive: refusing }), never))).message).toBe('not even the head');
+  });
+
+  it('says that TLS material cannot be used, without quoting it', async () => {
+    const error = await errorOf(client.request(get('/', { tls: { ca: 'no PEM s3cr3t', cert: 's3cr3t', key: 's3cr3t' } }), never));
+    expect(error.code).toBe('tls_invalid');
+    expect(error.message).not.toContain('s3cr3t');
+    far.on('/', { kind: 'answer', body: 'x' });
+    expect((await client.request(get('/'), never)).text).toBe('x');
+  });
+
   it('returns a redirect as it is and does not follow it', async () => {
     far.on('/old', { kind: 'answer', status: 302, headers: { location: '/new' } });
     far.on('/new', { kind: 'answer', body: 'secret' });
