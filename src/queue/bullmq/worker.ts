@@ -4,7 +4,7 @@ import { DelayedError, Worker as BullWorker, type Job as BullJob } from 'bullmq'
 import type { Clock } from '../../clock.ts';
 import { CodedError, sentenceOf } from '../../errors.ts';
 import type { RedisClient, RedisConnection } from '../../store/redis/port.ts';
-import { handle, type Handler } from '../handling.ts';
+import { handle, type Handler, type HandlerEnd } from '../handling.ts';
 import type { Job, Worker } from '../port.ts';
 import type { Log, QueueTimes } from '../times.ts';
 import { queueScripts, type JobData, type PutOffMode, type QueueScripts } from './scripts.ts';
@@ -36,9 +36,8 @@ interface Run {
   heldAt: number;
   /** Ends the run for the queue while its handler goes on. */
   abandon: () => void;
-  abandoned: Promise<void>;
-  /** Of the handler. */
-  ended: Promise<unknown>;
+  /** How the handler ended; null when it was abandoned. Never rejects. */
+  ended: Promise<HandlerEnd | null>;
 }
 
 /** The library's worker, that can be left behind. */
@@ -62,11 +61,12 @@ export class KindWorker implements Worker {
   readonly #connection: RedisConnection;
   readonly #kind: Job['kind'];
   readonly #concurrency: number;
-  readonly #handler: Handler;
+  readonly #context: Parameters<typeof handle>[2];
   readonly #clock: Clock;
   readonly #times: BullTimes;
   readonly #log: Log | undefined;
-  readonly #runs = new Set<Run>();
+  /** By their key. */
+  readonly #runs = new Map<string, Run>();
   readonly #watch: NodeJS.Timeout;
   #engine: Engine;
   /** Engines that were replaced and still have a job. */
@@ -86,10 +86,11 @@ export class KindWorker implements Worker {
     this.#connection = options.connection;
     this.#kind = options.kind;
     this.#concurrency = options.concurrency;
-    this.#handler = options.handler;
     this.#clock = options.clock;
     this.#times = options.times;
     this.#log = options.log;
+    const { handler, clock, times, log } = options;
+    this.#context = { handler, clock, times, log, stopping: () => this.#closing !== undefined };
     this.#takenAt = options.clock.now();
     this.#engine = this.#build();
     this.#watch = setInterval(() => this.#abortLost(), options.times.lockMs / 4);
@@ -146,7 +147,7 @@ export class KindWorker implements Worker {
     bull.on('lockRenewalFailed', (ids) => this.#abort(ids));
     bull.on('locksRenewed', ({ jobIds }) => {
       const now = performance.now();
-      for (const run of this.#runs) if (jobIds.includes(run.id)) run.heldAt = now;
+      for (const run of this.#runs.values()) if (jobIds.includes(run.id)) run.heldAt = now;
     });
     bull.on('failed', (job, error) =>
       this.#log?.warn({ kind: this.#kind, key: job?.data.key }, `The queue gave a job up: ${sentenceOf(error)}`),
@@ -173,23 +174,10 @@ export class KindWorker implements Worker {
     };
     if (this.#closing !== undefined) return putOff(data.at, 'release');
     if (data.early === 1 && data.at > now) return putOff(data.at, 'again');
-    if ([...this.#runs].some((run) => run.job.key === data.key)) return putOff(now + OVERLAP_MS, 'release');
+    if (this.#runs.has(data.key)) return putOff(now + OVERLAP_MS, 'release');
 
-    const run = this.#begin(job, id);
-    const context = {
-      handler: this.#handler,
-      clock: this.#clock,
-      times: this.#times,
-      log: this.#log,
-      stopping: () => this.#closing !== undefined,
-    };
-    ofEngine.add(run);
-    const ending = handle(job, run.controller, context).finally(() => {
-      this.#runs.delete(run);
-      ofEngine.delete(run);
-    });
-    run.ended = ending;
-    const end = await Promise.race([ending, run.abandoned.then(() => null)]);
+    const run = this.#begin(job, id, ofEngine);
+    const end = await run.ended;
     // The next opening finds it as a job whose run did not end.
     if (end === null) return putOff(this.#clock.now(), 'retry');
     // A lost job is run by another process; ending it here would end its run.
@@ -198,25 +186,32 @@ export class KindWorker implements Worker {
     return undefined;
   }
 
-  #begin(job: Job, id: string): Run {
+  #begin(job: Job, id: string, ofEngine: Set<Run>): Run {
     const controller = new AbortController();
     // A tick reads many pages at once, and each call listens: no leak, so no warning of one.
     setMaxListeners(0, controller.signal);
-    let abandon = () => {};
-    const abandoned = new Promise<void>((resolve) => (abandon = resolve));
-    const run: Run = { job, id, controller, heldAt: performance.now(), abandon, abandoned, ended: Promise.resolve() };
-    this.#runs.add(run);
+    const run: Run = { job, id, controller, heldAt: performance.now(), abandon: () => undefined, ended: Promise.resolve(null) };
+    this.#runs.set(job.key, run);
+    ofEngine.add(run);
+    run.ended = new Promise((resolve) => {
+      run.abandon = () => resolve(null);
+      void handle(job, controller, this.#context).then((end) => {
+        this.#runs.delete(job.key);
+        ofEngine.delete(run);
+        resolve(end);
+      });
+    });
     return run;
   }
 
   /** A process that was stopped, or cut off, for longer than its lock must not trust the lock when it goes on. */
   #abortLost(): void {
     const now = performance.now();
-    this.#abort([...this.#runs].filter(({ heldAt }) => now - heldAt > this.#times.lockMs).map(({ id }) => id));
+    this.#abort([...this.#runs.values()].filter(({ heldAt }) => now - heldAt > this.#times.lockMs).map(({ id }) => id));
   }
 
   #abort(ids: readonly string[]): void {
-    for (const run of this.#runs) {
+    for (const run of this.#runs.values()) {
       if (!ids.includes(run.id) || run.controller.signal.aborted) continue;
       const sentence = `${run.job.kind} ${run.job.key} was told to stop: its lock is lost, another process may run it.`;
       this.#log?.warn({ job: run.job }, sentence);
@@ -228,12 +223,12 @@ export class KindWorker implements Worker {
     const { closeGraceMs, stopGraceMs } = this.#times;
     const retired = this.#retire(this.#engine);
     if (!(await this.#idleWithin(closeGraceMs))) {
-      for (const { job, controller } of this.#runs) {
+      for (const { job, controller } of this.#runs.values()) {
         const sentence = `davylamp stops; ${job.kind} ${job.key} goes on after the start.`;
         controller.abort(new CodedError('queue_closing', sentence, { retryable: true }));
       }
       if (!(await this.#idleWithin(stopGraceMs))) {
-        for (const { job, abandon } of this.#runs) {
+        for (const { job, abandon } of this.#runs.values()) {
           this.#log?.warn(
             { job },
             `The handler of ${job.kind} ${job.key} did not stop; the job runs again after the next start.`,
@@ -253,7 +248,7 @@ export class KindWorker implements Worker {
   async #retire({ bull, client, runs }: Engine): Promise<void> {
     const closed = bull.close().catch((error: unknown) => this.#tell(error instanceof Error ? error : new Error(String(error))));
     const given = new AbortController();
-    const drained = Promise.allSettled([...runs].map(({ ended, abandoned }) => Promise.race([ended, abandoned])))
+    const drained = Promise.all([...runs].map(({ ended }) => ended))
       .then(() => sleep(this.#times.stopGraceMs, undefined, { signal: given.signal }))
       .catch(() => undefined);
     await Promise.race([closed, drained]);
@@ -265,7 +260,7 @@ export class KindWorker implements Worker {
   async #idleWithin(ms: number): Promise<boolean> {
     const given = new AbortController();
     const late = sleep(ms, false, { signal: given.signal }).catch(() => false);
-    const idle = Promise.allSettled([...this.#runs].map(({ ended }) => ended)).then(() => true);
+    const idle = Promise.all([...this.#runs.values()].map(({ ended }) => ended)).then(() => true);
     const isIdle = await Promise.race([idle, late]);
     given.abort();
     return isIdle;
