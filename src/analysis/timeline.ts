@@ -43,9 +43,8 @@ export class Timeline {
 
   /** Looks once at what every application runs. */
   async watch(signal: AbortSignal): Promise<void> {
-    const { deliveries, onFault } = this.#context;
     await Promise.all(
-      [...deliveries].map(async ([application, delivery]) => {
+      [...this.#context.deliveries].map(async ([application, delivery]) => {
         if (!delivery.can.observe) return;
         try {
           await this.see(
@@ -54,7 +53,7 @@ export class Timeline {
           );
         } catch (error) {
           signal.throwIfAborted();
-          onFault(application, error);
+          this.#context.onFault(application, error);
         }
       }),
     );

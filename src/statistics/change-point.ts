@@ -13,7 +13,8 @@ export interface ChangePoint {
  * @returns null with fewer than two entries that count
  */
 export function changeOfRate(events: readonly (number | null)[], total: readonly (number | null)[]): ChangePoint | null {
-  const known = (at: number) => events[at] != null && total[at] != null && total[at] > 0;
+  // A missing entry counts as no traffic.
+  const known = (at: number) => (events[at] ?? null) !== null && (total[at] ?? 0) > 0;
   let allEvents = 0;
   let all = 0;
   let entries = 0;
