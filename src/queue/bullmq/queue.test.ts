@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startRedis, type RedisServer } from '../../../test/support/redis.ts';
 import { systemClock } from '../../clock.ts';
-import { openRedis, type RedisTimes } from '../../store/redis/connection.ts';
+import { openRedis, type RedisSettings, type RedisTimes } from '../../store/redis/connection.ts';
 import type { JobQueue } from '../port.ts';
 import { createBullQueue } from './queue.ts';
 import type { BullTimes } from './worker.ts';
@@ -37,8 +37,10 @@ interface Told {
 }
 
 /** The queue as one of several processes has it: with connections of its own. */
-async function openQueue(options: { times?: Partial<BullTimes>; redis?: Partial<RedisTimes>; url?: string } = {}) {
-  const settings = { url: options.url ?? server.url, prefix, acceptNotDurable: false, acceptUnverified: false };
+async function openQueue(
+  options: { times?: Partial<BullTimes>; redis?: Partial<RedisTimes>; url?: string; login?: Partial<RedisSettings> } = {},
+) {
+  const settings = { url: options.url ?? server.url, prefix, acceptNotDurable: false, acceptUnverified: false, ...options.login };
   const connection = await openRedis(settings, { times: { inspectMs: 50, ...options.redis } });
   const told: Told[] = [];
   const log = { warn: (facts: object, sentence: string) => void told.push({ facts, sentence }) };
@@ -237,6 +239,27 @@ describe('the queue on Redis', () => {
     const from = performance.now();
     await close();
     expect(performance.now() - from).toBeLessThan(3_000);
+  });
+
+  it('needs no more rights than its own keys and INFO, and without INFO the consent of the operator', async () => {
+    const rights = (info: string) => `~{${prefix}}:* +@all -@admin -@dangerous ${info}`.split(' ');
+    await admin.acl('SETUSER', 'davylamp', 'on', '>word', ...rights('+info'));
+    await admin.acl('SETUSER', 'blind', 'on', '>word', ...rights('-info'));
+    for (const username of ['davylamp', 'blind']) {
+      const { queue } = await openQueue({
+        login: { username, readPassword: async () => 'word', acceptUnverified: username === 'blind' },
+      });
+      const ran: number[] = [];
+      queue.work('tick', { concurrency: 2 }, async ({ attempt }) => {
+        ran.push(attempt);
+        if (attempt === 1) throw new Error('once');
+      });
+      await tick(queue, 'a', Date.now() + 50);
+      await tick(queue, 'a');
+      await settled(queue);
+      expect(ran).toEqual([1, 2]);
+      await queue.close();
+    }
   });
 
   it('works on a cluster', async () => {
