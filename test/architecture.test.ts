@@ -24,7 +24,7 @@ interface Source {
 
 const NUMERIC = ['judges', 'statistics'];
 const BASE = ['errors', 'clock', 'changes', 'finding'];
-const PURE = ['alerts', 'analysis', 'rollback', 'conditions', 'patterns', ...NUMERIC, ...BASE];
+const PURE = ['alerts', 'analysis', 'rollback', 'conditions', 'patterns', 'promql', ...NUMERIC, ...BASE];
 const ADAPTERS = ['http', 'queue', 'sources', 'git', 'delivery', 'notify', 'store', 'observability'];
 const EDGES = ['version', 'background'];
 
@@ -43,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rollback: PURE,
   conditions: BASE,
   patterns: BASE,
+  promql: ['patterns', ...BASE],
   judges: NUMERIC,
   statistics: NUMERIC,
   ...Object.fromEntries(BASE.map((room) => [room, []])),

@@ -8,7 +8,7 @@ async function said(type: 'prometheus' | 'scrape' | 'elasticsearch', value: obje
   const metrics = { load: { type: 'gauge', source: 'it', value } };
   const templates = { t: { every: '1m', for: '10m', canary: { track: 'canary' }, metrics } };
   const findings = await promqlFindings({ sources: { it: source }, templates });
-  return findings.map(({ path, message }) => `${path.slice(4).join('.')}: ${message}`);
+  return findings.map(({ path, message, hint }) => `${path.slice(4).join('.')}: ${[message, hint].filter(Boolean).join('; ')}`);
 }
 
 describe('the queries of a configuration', () => {

@@ -1,4 +1,5 @@
 import { Value } from 'typebox/value';
+import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
 import { CodedError } from '../errors.ts';
 import { maskPlaceholders } from '../promql/fill.ts';
@@ -22,7 +23,7 @@ interface Query {
  */
 export async function promqlFindings(root: unknown): Promise<Finding[]> {
   const queries = isMap(root) ? queriesIn(root) : [];
-  const finished = queries.some((query) => query.finished) ? await import('../promql/finished.ts') : null;
+  const finished = queries.some((query) => query.finished) ? await loadParser() : null;
   return queries.flatMap((query) => {
     try {
       if (!query.finished) parseSelector(maskPlaceholders(query.text));
@@ -30,9 +31,17 @@ export async function promqlFindings(root: unknown): Promise<Finding[]> {
       return [];
     } catch (error) {
       if (!(error instanceof CodedError)) throw error;
-      return [{ path: query.path, part: 'value' as const, message: error.message }];
+      const { unknown } = error.details;
+      const near = typeof unknown === 'string' ? nearestName(unknown, finished?.functionNames ?? []) : null;
+      const hint = near === null ? {} : { hint: `did you mean ${near}?` };
+      return [{ path: query.path, part: 'value' as const, message: error.message, ...hint }];
     }
   });
+}
+
+async function loadParser(): Promise<{ checkFinished: (text: string) => void; functionNames: readonly string[] }> {
+  const [{ checkFinished }, { FUNCTIONS }] = await Promise.all([import('../promql/finished.ts'), import('../promql/parse.ts')]);
+  return { checkFinished, functionNames: FUNCTIONS };
 }
 
 function queriesIn(root: JsonMap): Query[] {

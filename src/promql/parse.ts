@@ -1,6 +1,5 @@
 import { parser } from '@prometheus-io/lezer-promql';
 import type { SyntaxNode, Tree } from '@lezer/common';
-import { nearestName } from '../analysis/nearest.ts';
 import { CodedError } from '../errors.ts';
 
 /** Longer than what a template may hold, since the sides are added to it. */
@@ -9,7 +8,7 @@ const RANGE_FUNCTIONS = new Set(
   'changes delta deriv double_exponential_smoothing holt_winters idelta increase irate predict_linear rate resets'.split(' '),
 );
 /** To be named where one is mistyped. Source: https://prometheus.io/docs/prometheus/latest/querying/functions/ */
-const FUNCTIONS = [
+export const FUNCTIONS: readonly string[] = [
   ...RANGE_FUNCTIONS,
   ...'avg count group max min quantile stddev stdvar sum topk bottomk count_values limitk limit_ratio'.split(' '),
   ...'abs absent absent_over_time avg_over_time ceil clamp clamp_max clamp_min count_over_time exp floor'.split(' '),
@@ -27,8 +26,8 @@ export function parseQuery(text: string): Tree {
   const tree = parser.parse(text);
   const wrong = firstError(tree);
   if (wrong !== null) {
-    const { what, at } = complaint(text, wrong);
-    throw invalid(what, at);
+    const { what, at, unknown } = complaint(text, wrong);
+    throw invalid(what, at, unknown);
   }
   return tree;
 }
@@ -41,18 +40,19 @@ function firstError(tree: Tree): SyntaxNode | null {
   return null;
 }
 
-export function invalid(what: string, at: number): CodedError {
-  return new CodedError('promql_invalid', `query, column ${at + 1}: ${what}`, { details: { column: at + 1 } });
+/** @param unknown name of a function that does not exist, for who can tell which was meant */
+function invalid(what: string, at: number, unknown?: string): CodedError {
+  return new CodedError('promql_invalid', `query, column ${at + 1}: ${what}`, {
+    details: { column: at + 1, ...(unknown !== undefined && { unknown }) },
+  });
 }
 
-function complaint(text: string, wrong: SyntaxNode): { what: string; at: number } {
+function complaint(text: string, wrong: SyntaxNode): { what: string; at: number; unknown?: string } {
   const { from, to } = wrong;
   if (text.trim() === '') return { what: 'expected a query', at: 0 };
   const called = /([a-zA-Z_][a-zA-Z0-9_]*)\s*$/.exec(text.slice(0, from))?.[1];
   if (called !== undefined && text[from] === '(') {
-    const near = nearestName(called, FUNCTIONS);
-    const hint = near === null ? '' : `; did you mean ${near}?`;
-    return { what: `there is no function '${called}'${hint}`, at: text.lastIndexOf(called, from) };
+    return { what: `there is no function '${called}'`, at: text.lastIndexOf(called, from), unknown: called };
   }
   const found = text
     .slice(from, Math.max(to, from + 1))

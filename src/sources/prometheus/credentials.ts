@@ -29,9 +29,9 @@ export interface Presented {
  * @throws CodedError `secret_unreadable` (retryable), `source_invalid`
  */
 export async function present(config: PrometheusSource, readSecret: ReadSecret): Promise<Presented> {
-  const { credentials, headerFiles = {}, tenant, tls } = config;
+  const { credentials, headers = {}, tenant, tls } = config;
   const presented: Presented = { headers: {}, tls: undefined };
-  for (const [name, file] of Object.entries(headerFiles)) presented.headers[name.toLowerCase()] = await line(file, readSecret);
+  for (const [name, { file }] of Object.entries(headers)) presented.headers[name.toLowerCase()] = await line(file, readSecret);
   if (tenant !== undefined) presented.headers['x-scope-orgid'] = tenant;
   if (credentials !== undefined && 'tokenFile' in credentials) {
     presented.headers['authorization'] = `Bearer ${await line(credentials.tokenFile, readSecret)}`;
@@ -51,7 +51,7 @@ export async function present(config: PrometheusSource, readSecret: ReadSecret):
 }
 
 /** What the schema cannot say. @throws CodedError `source_invalid` */
-export function checkConfiguration({ url, tls, headerFiles = {} }: PrometheusSource): void {
+export function checkConfiguration({ url, tls, headers = {} }: PrometheusSource): void {
   const refuse = (why: string) => new CodedError('source_invalid', why);
   if (!URL.canParse(url)) throw refuse('the url cannot be read; write for example http://prometheus:9090');
   const { username, password, host } = new URL(url);
@@ -61,7 +61,7 @@ export function checkConfiguration({ url, tls, headerFiles = {} }: PrometheusSou
   if ((tls?.certFile === undefined) !== (tls?.keyFile === undefined)) {
     throw refuse('tls needs certFile and keyFile together');
   }
-  const own = Object.keys(headerFiles).find((name) => OWN_HEADERS.has(name.toLowerCase()));
+  const own = Object.keys(headers).find((name) => OWN_HEADERS.has(name.toLowerCase()));
   if (own !== undefined) throw refuse(`the header ${own} is set by davylamp itself; for Authorization use credentials`);
 }
 

@@ -61,12 +61,12 @@ export const PrometheusSource = Type.Object(
         { description: 'Sent with every query; files are read at every use.' },
       ),
     ),
-    headerFiles: Type.Optional(
-      Type.Record(Type.String({ pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$" }), file('File that holds the value.'), {
-        maxProperties: 20,
-        default: {},
-        description: 'Further headers by name, each with the file that holds its value.',
-      }),
+    headers: Type.Optional(
+      Type.Record(
+        Type.String({ pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$" }),
+        Type.Object({ file: file('File that holds the value.') }, closed),
+        { maxProperties: 20, default: {}, description: 'Further headers, each with its value in a file.' },
+      ),
     ),
     tenant: Type.Optional(
       Type.String({

@@ -405,7 +405,7 @@ describe('the way to Prometheus', () => {
     const source = open({
       url: `${far.url}/mimir/?a=b`,
       credentials: { tokenFile: 'token' },
-      headerFiles: { 'X-Api-Key': 'key' },
+      headers: { 'X-Api-Key': { file: 'key' } },
       tenant: 'team-a',
     });
     await read(source);
@@ -505,7 +505,7 @@ describe('the way to Prometheus', () => {
   it.each<[Partial<PrometheusSource>, RegExp]>([
     [{ url: 'http://me:s3cr3t@prom:9090' }, /^(?!.*s3cr3t).*user name or password/],
     [{ tls: { certFile: 'cert' } }, /certFile and keyFile/],
-    [{ headerFiles: { Authorization: 'file' } }, /use credentials/],
+    [{ headers: { Authorization: { file: 'file' } } }, /use credentials/],
   ])('refuses the configuration %j', (changes, message) => {
     expect(() => open(changes)).toThrow(
       expect.objectContaining({ code: 'source_invalid', message: expect.stringMatching(message) }),
