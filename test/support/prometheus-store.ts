@@ -31,7 +31,7 @@ export class PrometheusStore {
     for (const { name, labels, value } of samples) {
       const all = { [NAME]: name, ...labels };
       const key = JSON.stringify(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
-      const series = this.#series.get(key) ?? { labels: all, samples: [], ended: false };
+      const series: StoredSeries = this.#series.get(key) ?? { labels: all, samples: [], ended: false };
       this.#series.set(key, series);
       series.ended = false;
       series.samples.push({ at, value });
@@ -47,7 +47,7 @@ export class PrometheusStore {
     const range = /\[([0-9]+)ms\]$/.exec(query);
     const matchers = parseSelector(range === null ? query : query.slice(0, range.index));
     const from = at - Number(range?.[1] ?? 300_000);
-    const result = [...this.#series.values()].flatMap((series) => {
+    const result = [...this.#series.values()].flatMap((series): object[] => {
       const { [NAME]: name = '', ...labels } = series.labels;
       if (!matchesSeries(matchers, name, Object.entries(labels))) return [];
       const samples = series.samples
