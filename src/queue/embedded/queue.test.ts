@@ -27,6 +27,7 @@ function losingFirst(operation: OperationName): EmbeddedDatabase {
   return {
     folder,
     lost: database.lost,
+    epoch: database.epoch,
     close: () => database.close(),
     async request(name, input) {
       const output = await database.request(name, input);
@@ -60,6 +61,7 @@ describe('the embedded queue', () => {
     const flaky: EmbeddedDatabase = {
       folder,
       lost: database.lost,
+      epoch: database.epoch,
       close: () => database.close(),
       async request(name, input) {
         const output = await database.request(name, input);
