@@ -85,7 +85,7 @@ function isAllowed(source: Source, { target, typeOnly }: Import): boolean {
   if (from === to || (MAY_IMPORT[from] ?? []).includes(to)) return true;
   if (basename(target) === 'port.ts') return typeOnly;
   if (from === 'config') return basename(target) === 'schema.ts' && ['sources', 'delivery', 'store'].includes(to);
-  return to === 'net' && ['sources', 'delivery', 'notify', 'git'].includes(from) && typeOnly;
+  return to === 'net' && ['http', 'sources', 'delivery', 'notify', 'git'].includes(from) && typeOnly;
 }
 
 const own = (source: Source) => source.imports.filter(({ target }) => target.endsWith('.ts'));

@@ -32,7 +32,8 @@ export function conclude(walk: Walk): Judgement {
   const { metrics, deciding, logNeeded, tick, end } = walk;
   const strongest = end === 'fail' ? strongestOf(deciding) : null;
   const judged = metrics.map((tried) => judgeMetric(tried, tried === strongest, logNeeded, end));
-  const decisive = judged.filter((_, i) => metrics[i].weight > 0);
+  // By name, so that the order in which metrics are written decides nothing, not even which one is named.
+  const decisive = judged.filter((_, i) => metrics[i].weight > 0).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const ruling = rule(walk, decisive, strongest?.metric.name ?? null);
   return {
     verdict: end === 'open' ? null : ruling.verdict,

@@ -27,7 +27,7 @@ export interface PrometheusDependencies {
 
 /** Long enough that all analyses of one window ask in it. */
 const SHARE_FOR_MS = 30_000;
-const BREAKER = { failures: 5, pauseMs: 5_000 };
+const BREAKER = { failures: 5, pauseMs: 1_000 };
 /** Targets of all counters together that one analysis may follow; the cursor is stored durably at every tick. */
 const MOST_PLACES = 20_000;
 const BYTES_OF_A_SERIES = 600;
