@@ -2,10 +2,10 @@ import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RecordKind, Store, StoredRecord } from '../store/port.ts';
-import { alertIdOf, keyOf, noticesOf, webhookIdOf, type Notice, type NoticeRules } from './notice.ts';
+import { alertIdOf, noticeFor, told, webhookIdOf, type Notice, type NoticeRules, type Told } from './notice.ts';
 import { isKnown, webhookWrite } from './record.ts';
 import type { Labels, Route } from './routing.ts';
-import { RecentlyStored } from './seen.ts';
+import { NoticeSet, RecentlyStored } from './seen.ts';
 import type { AlertReceipt, AlertmanagerWebhook } from './webhook.ts';
 
 export interface AlertInletContext {
@@ -30,7 +30,7 @@ const MAX_BATCH_NOTICES = 4_000;
 const MAX_WAITING_NOTICES = 100_000;
 const MAX_IDS = 1_000;
 /** How long alerts gather for the next write after one that several webhooks shared. */
-const GATHER_MS = 5;
+const GATHER_MS = 30;
 /** What began so short a time ago is not looked for in the store: no restart and no repeat lies in between. */
 const YOUNG_MS = 45_000;
 /** After so long without a word from the store, it is asked even for what was stored a moment ago. */
@@ -39,11 +39,12 @@ const TRUST_MS = 1_000;
 /** One webhook on its way to the store. */
 interface Ask {
   notices: readonly Notice[];
-  keys: readonly string[];
   truncated: number;
-  resolve: (fresh: ReadonlySet<string>) => void;
+  resolve: (fresh: ReadonlySet<Notice>) => void;
   reject: (error: unknown) => void;
 }
+
+const NOTHING: ReadonlySet<Notice> = new Set();
 
 /**
  * Takes alerts in: thins out what is known, stores the rest, then answers. What is stored is acted on by `AlertHandling`.
@@ -75,32 +76,31 @@ export class AlertInlet {
     const now = clock.now();
     const truncated = webhook.truncatedAlerts ?? 0;
     const receipt: AlertReceipt = { accepted: 0, duplicate: 0, ignored: 0 };
-    const matched: { notices: Notice[]; keys: string[] }[] = [];
+    const matched: Notice[][] = [];
+    const all: Notice[] = [];
     for (const alert of webhook.alerts) {
-      const routes = routing(alert.labels).filter(({ application }) => isAllowed(application));
-      if (routes.length === 0) {
+      let notices: Notice[] | undefined;
+      let said: Told | undefined;
+      for (const route of routing(alert.labels)) {
+        if (!isAllowed(route.application)) continue;
+        said ??= told(alert, rules, now);
+        const notice = noticeFor(route, said);
+        (notices ??= []).push(notice);
+        all.push(notice);
+      }
+      if (notices === undefined) {
         receipt.ignored += 1;
         onAlert(null, 'unmatched');
-        continue;
-      }
-      const notices = noticesOf(alert, routes, rules, now);
-      matched.push({ notices, keys: notices.map(keyOf) });
+      } else matched.push(notices);
     }
-    if (matched.length === 0) {
+    if (all.length === 0) {
       onWebhook('unmatched', truncated);
       return receipt;
     }
-    const keys = matched.flatMap((one) => one.keys);
-    const settled = now - this.#heardAt < TRUST_MS && keys.every((key) => this.#stored.has(key, now));
-    const fresh = settled
-      ? new Set<string>()
-      : await this.#store(
-          matched.flatMap((one) => one.notices),
-          keys,
-          truncated,
-        );
-    for (const { notices, keys: ofAlert } of matched) {
-      const isFresh = ofAlert.some((key) => fresh.has(key));
+    const settled = now - this.#heardAt < TRUST_MS && all.every((notice) => this.#stored.has(notice, now));
+    const fresh = settled ? NOTHING : await this.#store(all, truncated);
+    for (const notices of matched) {
+      const isFresh = notices.some((notice) => fresh.has(notice));
       if (notices.every(({ ignored }) => ignored !== null)) receipt.ignored += 1;
       else if (isFresh) receipt.accepted += 1;
       else receipt.duplicate += 1;
@@ -110,15 +110,15 @@ export class AlertInlet {
     return receipt;
   }
 
-  /** @returns the keys that nobody had stored before this webhook */
-  #store(notices: readonly Notice[], keys: readonly string[], truncated: number): Promise<ReadonlySet<string>> {
+  /** @returns those that nobody had stored before this webhook */
+  #store(notices: readonly Notice[], truncated: number): Promise<ReadonlySet<Notice>> {
     if (this.#waitingNotices + notices.length > MAX_WAITING_NOTICES) {
       const sentence = 'too many alerts wait for the store; the Alertmanager sends these again';
       return Promise.reject(new CodedError('queue_unavailable', sentence, { retryable: true }));
     }
     return new Promise((resolve, reject) => {
       this.#waitingNotices += notices.length;
-      this.#waiting.push({ notices, keys, truncated, resolve, reject });
+      this.#waiting.push({ notices, truncated, resolve, reject });
       void this.#run();
     });
   }
@@ -130,7 +130,7 @@ export class AlertInlet {
       const asks = this.#nextBatch();
       try {
         const answers = await this.#storeTogether(asks);
-        for (const [at, ask] of asks.entries()) ask.resolve(answers[at] ?? new Set());
+        for (const [at, ask] of asks.entries()) ask.resolve(answers[at] ?? NOTHING);
       } catch (error) {
         this.#stored.clear();
         this.#heardAt = -Infinity;
@@ -154,48 +154,32 @@ export class AlertInlet {
     return asks;
   }
 
-  /** @returns for each webhook the keys that it was the first to tell */
-  async #storeTogether(asks: readonly Ask[]): Promise<ReadonlySet<string>[]> {
-    const { clock } = this.#context;
+  /** @returns for each webhook the notices that it was the first to tell */
+  async #storeTogether(asks: readonly Ask[]): Promise<ReadonlySet<Notice>[]> {
+    const { clock, store } = this.#context;
     const now = clock.now();
-    const unknown = new Map<string, Notice>();
-    for (const { notices, keys } of asks) {
-      for (const [at, notice] of notices.entries()) {
-        const key = keys[at] ?? keyOf(notice);
-        if (!this.#stored.has(key, now)) unknown.set(key, notice);
-      }
-    }
-    const asked = [...unknown].filter(([, { alert }]) => now - Date.parse(alert.startsAt) > YOUNG_MS);
+    const seen = new NoticeSet();
+    const unknown = asks.map(({ notices }) => notices.filter((notice) => !this.#stored.has(notice, now) && seen.add(notice)));
+    const asked = unknown.flat().filter(({ alert }) => now - Date.parse(alert.startsAt) > YOUNG_MS);
     // Where everything is known, the question is whether the store still answers: 503 must not wait for the next new alert.
-    if (unknown.size === 0) asked.push(...asks.slice(0, 1).flatMap(({ notices, keys }) => firstOf(notices, keys)));
-    const records = await recordsOf(
-      this.#context.store,
-      'alert',
-      asked.map(([, notice]) => alertIdOf(notice)),
-    );
-    for (const [at, [key, notice]] of asked.entries()) {
-      if (!isKnown(notice, records[at])) continue;
-      unknown.delete(key);
-      this.#stored.add(key, now);
-    }
+    if (seen.size === 0) asked.push(...asks.slice(0, 1).flatMap(({ notices }) => notices.slice(0, 1)));
+    const records = await recordsOf(store, 'alert', asked.map(alertIdOf));
+    const known = new Set(asked.filter((notice, at) => isKnown(notice, records[at])));
+    const fresh = known.size === 0 ? unknown : unknown.map((notices) => notices.filter((notice) => !known.has(notice)));
     const truncated = asks.reduce((sum, ask) => sum + ask.truncated, 0);
-    const entries = [...unknown];
-    const parts: [string, Notice][][] = [];
-    for (let from = 0; from < entries.length; from += MAX_RECORD_NOTICES)
-      parts.push(entries.slice(from, from + MAX_RECORD_NOTICES));
+    const all = fresh.flat();
+    const parts: Notice[][] = [];
+    for (let from = 0; from < all.length; from += MAX_RECORD_NOTICES) parts.push(all.slice(from, from + MAX_RECORD_NOTICES));
     await Promise.all(parts.map((part) => this.#storeRecord(part, truncated, now)));
     this.#heardAt = now;
-    for (const [key] of entries) this.#stored.add(key, now);
-    return asks.map(({ keys }) => {
-      const first = new Set(keys.filter((key) => unknown.delete(key)));
-      return first;
-    });
+    for (const notice of all) this.#stored.add(notice, now);
+    for (const notice of known) this.#stored.add(notice, now);
+    return fresh.map((notices) => new Set(notices));
   }
 
-  async #storeRecord(part: readonly (readonly [string, Notice])[], truncated: number, now: number): Promise<void> {
+  async #storeRecord(notices: readonly Notice[], truncated: number, now: number): Promise<void> {
     const { store, queue } = this.#context;
-    const id = webhookIdOf(part.map(([key]) => key));
-    const notices = part.map(([, notice]) => notice);
+    const id = webhookIdOf(notices);
     const value = { receivedAt: new Date(now).toISOString(), truncated, count: notices.length, notices };
     // Together, so that they share the wait for the disk; a job that runs before its record is there runs again.
     const stored = store.commit([webhookWrite(id, value, { expect: 0, createdAt: now, open: true })]).catch(alreadyThere);
@@ -206,12 +190,6 @@ export class AlertInlet {
 /** Another process was told the same and has stored it. */
 function alreadyThere(error: unknown): void {
   if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-}
-
-function firstOf(notices: readonly Notice[], keys: readonly string[]): [string, Notice][] {
-  const [notice] = notices;
-  const [key] = keys;
-  return notice === undefined || key === undefined ? [] : [[key, notice]];
 }
 
 /** In the order of the ids, however many. */

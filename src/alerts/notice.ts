@@ -18,6 +18,8 @@ export interface Notice {
 }
 
 const MAX_TEXT = 200;
+/** `endsAt` while an alert fires: the zero time of Go. */
+const STILL_FIRING = '0001-01-01T00:00:00Z';
 /** A clock of another machine may be ahead by so much. */
 const MAX_AHEAD_MS = 3_600_000;
 const PLAIN = /^[!-~]([ -~]{0,198}[!-~])?$/;
@@ -31,34 +33,44 @@ export interface NoticeRules {
   shownLabels: readonly string[];
 }
 
+const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** What all notices of one alert have in common. */
+export type Told = Omit<Notice, 'application' | 'consequence'>;
+
 /**
+ * What an alert says, whichever applications it concerns.
+ *
  * @param now milliseconds since the epoch
- * @returns one notice for each application that the alert concerns
  */
-export function noticesOf(alert: AlertmanagerAlert, routes: readonly Route[], rules: NoticeRules, now: number): Notice[] {
+export function told(alert: AlertmanagerAlert, rules: NoticeRules, now: number): Told {
   const startsAt = Date.parse(alert.startsAt);
-  const ended = alert.endsAt === undefined ? null : Date.parse(alert.endsAt);
-  const end = ended === null || ended <= startsAt ? null : ended;
+  const ended = alert.endsAt === undefined || alert.endsAt === STILL_FIRING ? startsAt : Date.parse(alert.endsAt);
+  const end = ended <= startsAt ? null : ended;
   const status = alert.status ?? (end !== null && end <= now ? 'resolved' : 'firing');
-  const { fingerprint = fingerprintOf(alert.labels) } = alert;
-  const facts: AlertFacts = {
-    name: shown(own(alert.labels, 'alertname') ?? '') || 'unnamed',
-    fingerprint,
-    startsAt: new Date(startsAt).toISOString(),
-    labels: shownOf(alert.labels, rules.shownLabels),
+  const at = status === 'firing' ? startsAt : (end ?? now);
+  return {
+    alert: {
+      name: shown(own(alert.labels, 'alertname') ?? '') || 'unnamed',
+      fingerprint: alert.fingerprint ?? fingerprintOf(alert.labels),
+      startsAt: isPlainTime(alert.startsAt) ? alert.startsAt : new Date(startsAt).toISOString(),
+      labels: rules.shownLabels.length === 0 ? NO_LABELS : shownOf(alert.labels, rules.shownLabels),
+    },
+    status,
+    endsAt: status === 'firing' || end === null ? null : new Date(end).toISOString(),
+    ignored: at < now - rules.windowMs ? 'too_old' : at > now + MAX_AHEAD_MS ? 'in_future' : null,
   };
-  const told = status === 'firing' ? startsAt : (end ?? now);
-  const untimely = told < now - rules.windowMs ? 'too_old' : told > now + MAX_AHEAD_MS ? 'in_future' : null;
-  const endsAt = status === 'firing' || end === null ? null : new Date(end).toISOString();
-  return routes.map(({ application, consequence }) => {
-    const ignored = untimely ?? (consequence === 'ignore' ? 'configured' : null);
-    return { application, consequence, alert: facts, status, endsAt, ignored };
-  });
 }
 
-/** Two notices with the same key say the same, whatever webhook, group or Alertmanager they came with. */
-export function keyOf({ application, alert, status }: Notice): string {
-  return `${application}\n${alert.fingerprint}\n${alert.startsAt}\n${status}`;
+/** The same for one application. */
+export function noticeFor({ application, consequence }: Route, { alert, status, endsAt, ignored }: Told): Notice {
+  const why = ignored ?? (consequence === 'ignore' ? 'configured' : null);
+  return { application, consequence, alert, status, endsAt, ignored: why };
+}
+
+/** Milliseconds and Z, as toISOString writes it and as Go does where the milliseconds do not end in 0. */
+function isPlainTime(text: string): boolean {
+  return text.length === 24 && text.endsWith('Z');
 }
 
 /** The id of the alert's record and of what it leads to: one for an application, a fingerprint and a beginning. */
@@ -67,7 +79,10 @@ export function alertIdOf({ application, alert }: Notice): string {
 }
 
 /** The id of the record of some notices: it follows from what they say, so that two processes give the same. */
-export function webhookIdOf(keys: readonly string[]): string {
+export function webhookIdOf(notices: readonly Notice[]): string {
+  const keys = notices.map(
+    ({ application, alert, status }) => `${alert.fingerprint}\n${alert.startsAt}\n${status}\n${application}`,
+  );
   return `webhook-${digest(keys.toSorted().join('\n\n'))}`;
 }
 

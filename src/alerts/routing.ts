@@ -19,8 +19,12 @@ interface Rule {
   application: number;
   place: number;
   route: Route;
+  /** The route as the whole answer, which it is for nearly every alert. */
+  alone: readonly Route[];
   matchers: readonly AlertMatcher[];
 }
+
+const NONE: readonly Route[] = [];
 
 /**
  * Says which applications an alert concerns: of each application the first entry decides whose matchers all match. A label
@@ -31,25 +35,24 @@ interface Rule {
  *
  * @throws CodedError `matcher_invalid`
  */
-export function createRouting(applications: Iterable<RoutedApplication>): (labels: Labels) => Route[] {
+export function createRouting(applications: Iterable<RoutedApplication>): (labels: Labels) => readonly Route[] {
   const rules = [...applications].flatMap(({ name, alerts }, application) =>
-    alerts.map(({ matchers, then }, place): Rule => ({
-      application,
-      place,
-      route: { application: name, consequence: then },
-      matchers: matchers.flatMap((text) => parseMatchers(text)),
-    })),
+    alerts.map(({ matchers, then }, place): Rule => {
+      const route = { application: name, consequence: then };
+      return { application, place, route, alone: [route], matchers: matchers.flatMap((text) => parseMatchers(text)) };
+    }),
   );
   const { byLabel, others } = indexed(rules);
   const indexes = [...byLabel];
   return (labels) => {
-    const found: Rule[] = [];
+    let found: Rule[] | undefined;
     for (const [label, byValue] of indexes) {
       const candidates = byValue.get(valueOf(labels, label));
-      if (candidates !== undefined) for (const rule of candidates) if (fits(rule, labels)) found.push(rule);
+      if (candidates !== undefined) for (const rule of candidates) if (fits(rule, labels)) (found ??= []).push(rule);
     }
-    for (const rule of others) if (fits(rule, labels)) found.push(rule);
-    if (found.length < 2) return found.map(({ route }) => route);
+    for (const rule of others) if (fits(rule, labels)) (found ??= []).push(rule);
+    if (found === undefined) return NONE;
+    if (found.length === 1) return found[0]?.alone ?? NONE;
     return found
       .sort((one, other) => one.application - other.application || one.place - other.place)
       .filter((rule, at, all) => rule.application !== all[at - 1]?.application)
@@ -58,7 +61,8 @@ export function createRouting(applications: Iterable<RoutedApplication>): (label
 }
 
 function fits({ matchers }: Rule, labels: Labels): boolean {
-  return matchers.every((matcher) => matcher.matches(valueOf(labels, matcher.label)));
+  for (const matcher of matchers) if (!matcher.matches(valueOf(labels, matcher.label))) return false;
+  return true;
 }
 
 function valueOf(labels: Labels, name: string): string {

@@ -9,9 +9,11 @@ const TIME =
 
 // Not a record with a pattern for its keys: a key with a line feed would fit none, and its value would not be looked at.
 const texts = (description: string) =>
-  Type.Unsafe<Record<string, string>>(
-    Type.Object({}, { additionalProperties: Type.String({ maxLength: MAX_LABEL_CHARACTERS }), description }),
-  );
+  Type.Unsafe<Record<string, string>>({
+    type: 'object',
+    additionalProperties: Type.String({ maxLength: MAX_LABEL_CHARACTERS }),
+    description,
+  });
 const time = (description: string) => Type.String({ pattern: TIME, description: `${description} (RFC 3339)` });
 
 export const AlertmanagerAlert = Type.Object({

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { AlertReceipt, AlertmanagerWebhook } from '../../alerts/webhook.ts';
 import { CodedError } from '../../errors.ts';
+import { Deadlines } from '../deadlines.ts';
 import type { HttpDependencies, HttpLimits } from '../dependencies.ts';
 import { json } from '../answers.ts';
 import { mayTouch } from '../auth/principal.ts';
@@ -16,6 +17,9 @@ export function alertmanagerRoutes(
   { alerts }: Pick<HttpDependencies, 'alerts'>,
   { webhookMs }: Pick<HttpLimits, 'webhookMs'>,
 ): void {
+  const deadlines = new Deadlines(webhookMs, () =>
+    notTaken(`store and queue did not confirm the alerts within ${webhookMs / 1_000} s`),
+  );
   server.withTypeProvider<TypeBoxTypeProvider>().post(
     '/webhooks/alertmanager',
     {
@@ -37,29 +41,11 @@ export function alertmanagerRoutes(
     async (request, reply) => {
       if (alerts === undefined) throw notTaken('this process takes no alerts');
       const { body, who } = request;
-      const receipt = await inTime(
-        alerts.inlet.receive(body, (application) => mayTouch(who, application)),
-        webhookMs,
-      );
+      // What is still stored after its time is known when the Alertmanager sends it again.
+      const receipt = await deadlines.within(alerts.inlet.receive(body, (application) => mayTouch(who, application)));
       return reply.code(202).send(receipt);
     },
   );
-}
-
-/** What is still stored after that is known when the Alertmanager sends it again. */
-async function inTime<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(
-      () => reject(notTaken(`store and queue did not confirm the alerts within ${milliseconds / 1_000} s`)),
-      milliseconds,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 function notTaken(sentence: string): CodedError {
