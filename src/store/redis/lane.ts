@@ -30,7 +30,7 @@ interface Pending {
 }
 
 type Result = 'ok' | 'again' | 'wait' | ['conflict', number, number];
-type Answer = 'lost' | 'schema' | [number, string, Result[]];
+type Answer = 'lost' | 'schema' | [number, string, number, Result[]];
 
 /**
  * The commits of one process, one call of the script at a time: what is committed while it runs shares the next one.
@@ -107,9 +107,9 @@ export class CommitLane {
   async #send(batch: readonly Pending[]): Promise<void> {
     const { keyPrefix } = this.#connection;
     const layout = layoutOf(keyPrefix);
-    const { epoch, end } = this.#dataSet;
+    const { epoch, end, count } = this.#dataSet;
     const wantsTurn = batch.some(({ tries }) => tries >= TRIES_BEFORE_TURN);
-    const args: (string | number)[] = [layout.base, SCHEMA_VERSION, epoch, end.number, this.#self, wantsTurn ? 1 : 0];
+    const args: (string | number)[] = [layout.base, SCHEMA_VERSION, epoch, count, this.#self, wantsTurn ? 1 : 0];
     args.push(end.number, end.hash);
     const keys = [layout.meta, layout.journal, layout.subjects];
     const chained: ChainedEntry[][] = [];
@@ -130,7 +130,8 @@ export class CommitLane {
       chained.push(entries);
     }
     const answer = await evaluate<Answer>(this.#connection, COMMIT, keys, args);
-    if (answer === 'lost') throw stateLost(`Redis under ${keyPrefix}`, 'it was emptied, replaced, or has lost its last entries');
+    if (answer === 'lost')
+      throw stateLost(`Redis under ${keyPrefix}`, 'it was emptied, replaced, or has lost what was written last');
     if (answer === 'schema') {
       throw newer(keyPrefix, { found: SCHEMA_VERSION + 1, known: SCHEMA_VERSION, writtenBy: '' });
     }
@@ -138,8 +139,8 @@ export class CommitLane {
   }
 
   async #conclude(batch: readonly Pending[], chained: readonly ChainedEntry[][], answer: Exclude<Answer, string>): Promise<void> {
-    const [number, hash, results] = answer;
-    this.#dataSet = { ...this.#dataSet, end: { number, hash } };
+    const [number, hash, count, results] = answer;
+    this.#dataSet = { ...this.#dataSet, end: { number, hash }, count };
     const anew: Pending[] = [];
     let waits = false;
     for (const [at, each] of batch.entries()) {

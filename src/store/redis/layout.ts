@@ -10,6 +10,7 @@ import type { RecordKind } from '../port.ts';
  *     journal          hash: number to entry as JSON
  *     subjects         sorted set: subject, a zero byte, number in 16 digits
  *     turn             whose journal entries are next, when several processes kept getting into each other's way
+ *     count:PROCESS    how many calls of a process have written something; expires when it is not used
  *     migrating        which process brings the schema up to date
  *     snap, snap:rows, snap:keys   a snapshot that is being read: see snapshot.ts
  */
@@ -37,6 +38,7 @@ export interface Layout {
   meta: string;
   journal: string;
   subjects: string;
+  count(self: string): string;
   record(kind: RecordKind, id: string): string;
 }
 
@@ -48,6 +50,7 @@ export function layoutOf(keyPrefix: string): Layout {
     meta: `${base}meta`,
     journal: `${base}journal`,
     subjects: `${base}subjects`,
+    count: (self) => `${base}count:${self}`,
     record: (kind, id) => `${base}r:${kind}:${id}`,
   };
 }

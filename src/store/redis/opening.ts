@@ -21,32 +21,35 @@ const LOCK_MS = 30_000;
 export interface DataSet {
   epoch: string;
   end: ChainEnd;
+  /** How many calls of this process have written something, as far as it was told. */
+  count: number;
 }
 
-type Opened = ['open', string, number, string] | ['restoring'] | ['newer', number, string] | ['migrate', number] | ['wait'];
+type Opened =
+  ['open', string, number, string, number] | ['restoring'] | ['newer', number, string] | ['migrate', number] | ['wait'];
 
 /**
  * Reads the identity of the data set; gives an empty one its own, and brings an old one up to date. One of several
  * processes does so, the others wait for it.
  *
- * @param known the data set as this process knew it: one that has lost its end since becomes another one
+ * @param options.self tells this process from others
+ * @param options.known the data set as this process knew it: one that has lost its end since becomes another one
  * @throws CodedError `store_newer`, `restore_incomplete`, `store_unavailable`, `store_full`
  */
 export async function openDataSet(
   connection: RedisConnection,
-  options: { version: string; known?: DataSet | undefined; migrations?: readonly Migration[] },
+  options: { version: string; self: string; known?: DataSet | undefined; migrations?: readonly Migration[] },
 ): Promise<DataSet> {
-  const { version, known, migrations = MIGRATIONS } = options;
+  const { version, self, known, migrations = MIGRATIONS } = options;
   const { base, meta } = layoutOf(connection.keyPrefix);
   const schema = migrations.length + SCHEMA_VERSION - MIGRATIONS.length;
-  const self = randomUUID();
   const deadline = performance.now() + MIGRATION_WAIT_MS;
   for (;;) {
-    const args = [base, randomUUID(), schema, version, known?.epoch ?? '', known?.end.number ?? 0, self];
+    const args = [base, randomUUID(), schema, version, known?.epoch ?? '', known?.count ?? 0, self];
     const opened = await evaluate<Opened>(connection, OPEN, [meta], args);
     switch (opened[0]) {
       case 'open':
-        return { epoch: opened[1], end: { number: opened[2], hash: opened[3] } };
+        return { epoch: opened[1], end: { number: opened[2], hash: opened[3] }, count: opened[4] };
       case 'restoring':
         throw new CodedError(
           'restore_incomplete',

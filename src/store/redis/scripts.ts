@@ -13,6 +13,8 @@ function script(source: string): Script {
 
 /** Longest time that what a snapshot has kept stays, should nobody read on, in milliseconds. */
 const SNAPSHOT_MS = 60_000;
+/** How long the count of a process that writes nothing is kept. */
+const COUNT_MS = 30 * 86_400_000;
 
 /**
  * What every script shares. KEYS[1] is `meta`; ARGV[1] is the base of all keys. Keys beyond KEYS are made from the base:
@@ -93,21 +95,26 @@ local function given(text) if text:sub(1, 1) == '=' then return text:sub(2) end 
  * Several commits, each one whole or not at all, and their journal entries, which were chained to the end that is named.
  * SHA-256 is not at hand in here, so the hashes come along, and the script sees to it that they fit.
  *
- * ARGV: base, schema, epoch, the highest number that is known to have been stored, process, whether it wants the next
- * turn, number and hash of the end that the entries follow; then of each commit how many writes and entries, the writes
+ * Redis loses its end first, whether it crashes or a replica takes over: a process whose own count has gone back knows
+ * that something it was told to be stored is gone, whatever others wrote since.
+ *
+ * ARGV: base, schema, epoch, the count that the process was last told, process, whether it wants the next turn, number
+ * and hash of the end that the entries follow; then of each commit how many writes and entries, the writes
  * (kind, id, expect, c, m, a, s, o, j), the entries (number, hash, subject, JSON).
- * Answer: a word when nothing was done; else number and hash of the end now, and a result of each commit.
+ * Answer: a word when nothing was done; else number and hash of the end now, the count, and a result of each commit.
  */
 export const COMMIT = script(`${COMMON}
 local meta = redis.call('HMGET', KEYS[1], 'schema', 'epoch', 'number', 'hash', 'restoring')
 if not meta[2] or meta[2] ~= ARGV[3] or meta[5] then return 'lost' end
 if meta[1] ~= ARGV[2] then return 'schema' end
 local number, hash = tonumber(meta[3]), meta[4]
-if number < tonumber(ARGV[4]) then return 'lost' end
+local counted = base .. 'count:' .. ARGV[5]
+local count = tonumber(redis.call('GET', counted) or 0)
+if count < tonumber(ARGV[4]) then return 'lost' end
 local turn = redis.call('GET', base .. 'turn')
 local waits = turn and turn ~= ARGV[5]
 local fits = number == tonumber(ARGV[7]) and hash == ARGV[8]
-local stumbled, chained = false, false
+local stumbled, chained, written = false, false, false
 local results = {}
 local at = 9
 while at <= #ARGV do
@@ -129,6 +136,7 @@ while at <= #ARGV do
       seen[key] = found + 1
     end
     if result == 'ok' then
+      written = true
       for w = 0, writes - 1 do
         local p = first + w * 9
         put(ARGV[p], ARGV[p + 1], tonumber(ARGV[p + 2]) + 1, ARGV[p + 3], ARGV[p + 4],
@@ -153,12 +161,16 @@ if chained then
 elseif stumbled and ARGV[6] == '1' then
   redis.call('SET', base .. 'turn', ARGV[5], 'PX', 250, 'NX')
 end
-return { number, hash, results }
+if written then
+  count = count + 1
+  redis.call('SET', counted, count, 'PX', ${COUNT_MS})
+end
+return { number, hash, count, results }
 `);
 
 /**
- * ARGV: base, epoch to use when there is none, schema, version of davylamp, the epoch that was known or '', the highest
- * number that is known to have been stored, process.
+ * ARGV: base, epoch to use when there is none, schema, version of davylamp, the epoch that was known or '', the count that
+ * the process was last told, process.
  */
 export const OPEN = script(`
 local base = ARGV[1]
@@ -174,12 +186,13 @@ if schema < tonumber(ARGV[3]) then
   return { 'wait' }
 end
 if meta[3] ~= ARGV[4] then redis.call('HSET', KEYS[1], 'writtenBy', ARGV[4]) end
--- The same data set without its end, as a replica has it that took over too early, is another one.
-if ARGV[5] == meta[2] and tonumber(meta[4]) < tonumber(ARGV[6]) then
+local count = tonumber(redis.call('GET', base .. 'count:' .. ARGV[7]) or 0)
+-- The same data set without its end is another one.
+if ARGV[5] == meta[2] and count < tonumber(ARGV[6]) then
   meta[2] = ARGV[2]
   redis.call('HSET', KEYS[1], 'epoch', ARGV[2])
 end
-return { 'open', meta[2], tonumber(meta[4]), meta[5] }
+return { 'open', meta[2], tonumber(meta[4]), meta[5], count }
 `);
 
 /** ARGV: base, process, the schema that was reached. Answer: whether the process still had the turn. */

@@ -231,7 +231,8 @@ describe('a user of an ACL', () => {
 
 describe('a Redis that is away', () => {
   it('is said at once, and everything confirmed is there when it is back', async () => {
-    const { server, store } = await alone();
+    // Once a second, Redis puts writes off while a flush is under way: killed then, it loses what it has confirmed.
+    const { server, store } = await alone({ appendfsync: 'always' });
     await store.commit([record('a')], [entry('a')]);
     await server.kill();
     await expect.poll(async () => (await store.condition()).code).toBe('store_unavailable');
@@ -286,7 +287,12 @@ describe('a Redis that is away', () => {
   });
 
   it('is unavailable while it loads its data, and not a fault of ours', async () => {
-    const { server, store } = await alone({ 'key-load-delay': '2000', 'enable-debug-command': 'yes', save: [''] });
+    const { server, store } = await alone({
+      appendfsync: 'always',
+      'key-load-delay': '2000',
+      'enable-debug-command': 'yes',
+      save: [''],
+    });
     await Promise.all(Array.from({ length: 300 }, (_, n) => store.commit([record(`a${n}`, { value: 'x'.repeat(1_000) })])));
     await server.kill();
     const starting = server.start();
@@ -386,20 +392,47 @@ describe('a Redis that has lost its data', () => {
     expect(await store.condition()).toMatchObject({ ok: true });
   });
 
-  it('is another data set when its last entries are gone, as on a replica that took over', async () => {
-    const { connection, store } = await alone();
-    await store.append(entry('first'));
-    const kept = await connection.client.hgetall('{p}:store:meta');
-    await store.append(entry('second'));
+  it.each([
+    ['a journal entry', (store: Store) => store.append(entry('lost'))],
+    ['a record alone', (store: Store) => store.commit([record('lost')])],
+  ])('is another data set when %s that was written last is gone, whatever others wrote since', async (_, lose) => {
+    // A snapshot on the disk and no append-only file: after the kill, Redis is where it was at the snapshot.
+    const { server, settings, connection, store } = await alone({ appendonly: 'no' });
+    await store.commit([record('kept')], [entry('kept')]);
     const before = await store.epoch();
-    await connection.client.hset('{p}:store:meta', kept);
-    await connection.client.hdel('{p}:store:journal', '2');
+    await connection.client.save();
+    await lose(store);
+    await server.kill();
+    await server.start();
+    await answersAgain(store);
+    const second = await openRedis(settings);
+    closers.push(() => second.close());
+    const other = await createRedisStore(second, { version: 'test' });
+    for (let n = 0; n < 5; n += 1) await other.commit([record(`other-${n}`)], [entry(`other-${n}`)]);
     expect(await store.condition()).toMatchObject({ code: 'state_lost' });
     expect(await refusal(store.commit([record('a')]))).toMatchObject({ code: 'state_lost' });
-    expect(await store.epoch()).not.toBe(before);
-    const again = await store.append(entry('third'));
-    expect(again.number).toBe(2);
-    expect(firstBreak(await store.journal({ limit: 10 }), null)).toBeNull();
+    const after = await store.epoch();
+    expect(after).not.toBe(before);
+    expect(await other.condition()).toMatchObject({ code: 'state_lost' });
+    expect(await other.epoch()).toBe(after);
+    await Promise.all([store.append(entry('a')), other.append(entry('b'))]);
+    expect(await store.get('analysis', 'kept')).toBeDefined();
+    expect(firstBreak(await wholeJournal(store), null)).toBeNull();
+  });
+
+  it('is the same data set after a call whose answer was lost', async () => {
+    const { connection, store } = await alone({ appendfsync: 'always' });
+    await store.append(entry('first'));
+    const epoch = await store.epoch();
+    const commits = Array.from({ length: 20 }, (_, n) => store.append(entry(`n${n}`)).catch(() => null));
+    await new Promise((next) => setImmediate(next));
+    await connection.client.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'no').catch(() => null);
+    await Promise.all(commits);
+    await answersAgain(store);
+    expect(await store.condition()).toMatchObject({ ok: true });
+    expect(await store.epoch()).toBe(epoch);
+    await store.append(entry('last'));
+    expect(firstBreak(await wholeJournal(store), null)).toBeNull();
   });
 });
 
@@ -424,7 +457,7 @@ describe('the schema of the data set', () => {
   it('is not written to by a process of the old version once a new one has brought it up to date', async () => {
     const old = await createRedisStore(connection, { version: '0.1.0' });
     await old.commit([record('a')]);
-    await openDataSet(connection, { version: '0.2.0', migrations: [async () => {}] });
+    await openDataSet(connection, { version: '0.2.0', self: 'new', migrations: [async () => {}] });
     expect(await refusal(old.commit([record('b')]))).toMatchObject({ code: 'store_newer', retryable: false });
     expect(await old.get('analysis', 'b')).toBeUndefined();
   });
@@ -441,7 +474,9 @@ describe('the schema of the data set', () => {
     const others = await Promise.all([1, 2, 3].map(() => openRedis(place.settings)));
     for (const other of others) closers.push(() => other.close());
     const migrations = [step('to 2'), step('to 3')];
-    const opened = await Promise.all(others.map((other) => openDataSet(other, { version: '0.2.0', migrations })));
+    const opened = await Promise.all(
+      others.map((other, n) => openDataSet(other, { version: '0.2.0', self: `p${n}`, migrations })),
+    );
     expect(steps).toEqual(['to 2', 'to 3']);
     expect(new Set(opened.map(({ epoch }) => epoch)).size).toBe(1);
     expect(opened[0]?.end.number).toBe(1);
@@ -450,11 +485,15 @@ describe('the schema of the data set', () => {
 
   it('stays at the old one when a step fails, and the next start tries it again', async () => {
     await createRedisStore(connection, { version: '0.1.0' });
-    const failing = openDataSet(connection, { version: '0.2.0', migrations: [() => Promise.reject(new Error('broken'))] });
+    const failing = openDataSet(connection, {
+      version: '0.2.0',
+      self: 'new',
+      migrations: [() => Promise.reject(new Error('broken'))],
+    });
     await expect(failing).rejects.toThrow('broken');
     expect(await connection.client.hget(meta(), 'schema')).toBe('1');
     await connection.client.del(`${connection.keyPrefix}:store:migrating`);
-    await openDataSet(connection, { version: '0.2.0', migrations: [async () => {}] });
+    await openDataSet(connection, { version: '0.2.0', self: 'new', migrations: [async () => {}] });
     expect(await connection.client.hget(meta(), 'schema')).toBe('2');
   });
 

@@ -29,7 +29,8 @@ type Row = [string, string, string | null, string | null, string | null, string]
 export async function createRedisStore(connection: RedisConnection, options: { version: string }): Promise<Store> {
   const { version } = options;
   const layout = layoutOf(connection.keyPrefix);
-  const lane = new CommitLane(connection, randomUUID(), await openDataSet(connection, { version }));
+  const self = randomUUID();
+  const lane = new CommitLane(connection, self, await openDataSet(connection, { version, self }));
   let closed = false;
   /** Calls that were made before the close. */
   const open = <T>(call: () => Promise<T>): Promise<T> => (closed ? Promise.reject(closedStore()) : call());
@@ -109,19 +110,21 @@ export async function createRedisStore(connection: RedisConnection, options: { v
     },
 
     async epoch() {
-      const dataSet = await open(() => openDataSet(connection, { version, known: lane.dataSet }));
+      const dataSet = await open(() => openDataSet(connection, { version, self, known: lane.dataSet }));
       lane.accept(dataSet);
       return dataSet.epoch;
     },
 
     async condition() {
       try {
-        const { epoch, end } = lane.dataSet;
-        const [found, number] = await ask(() => connection.client.hmget(layout.meta, 'epoch', 'number'));
-        if (found === epoch && Number(number) >= end.number) return conditionOf(connection);
+        const { epoch, count } = lane.dataSet;
+        const [found, counted] = await ask(() =>
+          Promise.all([connection.client.hget(layout.meta, 'epoch'), connection.client.get(layout.count(self))]),
+        );
+        if (found === epoch && Number(counted) >= count) return conditionOf(connection);
         const { code, message } = stateLost(
           `Redis under ${connection.keyPrefix}`,
-          found === epoch ? 'it has lost its last entries' : 'it was emptied or replaced',
+          found === epoch ? 'it has lost what was written last' : 'it was emptied or replaced',
         );
         return { ok: false, code, sentence: message };
       } catch (error) {
