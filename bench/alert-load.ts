@@ -1,10 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { Agent, request } from 'node:http';
 import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ServiceSettings, Usage } from './webhook-service.ts';
 
+const TICK_MS = 5;
 export const TOKEN = 'bench-token-6f1d20';
 
 const CHILD = fileURLToPath(new URL('./alert-service.js', import.meta.url));
@@ -90,6 +92,18 @@ export async function inLanes<T>(items: readonly T[], lanes: number, task: (item
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
+}
+
+/** Begins so many a second, whatever the answers take. */
+export async function atRate<T>(items: readonly T[], perSecond: number, task: (item: T) => Promise<void>): Promise<void> {
+  const began = performance.now();
+  const under: Promise<void>[] = [];
+  while (under.length < items.length) {
+    const due = Math.min(items.length, Math.floor(((performance.now() - began) * perSecond) / 1_000));
+    for (const item of items.slice(under.length, due)) under.push(task(item));
+    await sleep(TICK_MS);
+  }
+  await Promise.all(under);
 }
 
 /** An alert as an Alertmanager sends it, about 620 bytes. */
