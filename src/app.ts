@@ -6,6 +6,7 @@ import { RETENTION_MS, prune } from './analysis/retention.ts';
 import { WATCH_MS } from './analysis/timeline.ts';
 import { createAlerting } from './app/alerting.ts';
 import { createEngine } from './app/engine.ts';
+import { startJournalCopy } from './app/journal-copy.ts';
 import { createListeners } from './app/listeners.ts';
 import { Workers, type DrainResult } from './app/draining.ts';
 import { LiveParts } from './app/parts.ts';
@@ -29,6 +30,7 @@ import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createTracing } from './observability/tracing.ts';
 import { RECONCILE_MS } from './rollback/reconciling.ts';
+import { writeBackup } from './store/backup.ts';
 import { readVersion } from './version.ts';
 
 /** Open work is driven again this often, so that a job that was lost is no analysis or rollback that is lost. */
@@ -99,6 +101,14 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   const traces = tracing && new Traces(tracing, { store, clock, complain: complain('a trace could not be kept') });
   const queue = traces?.queue(storage.queue) ?? storage.queue;
   const engine = createEngine({ store, queue, clock, parts, log, metrics, reach, complain, tracing });
+  const journalCopy = await startJournalCopy(config.journal, {
+    store,
+    clock,
+    log,
+    folder: loaded.folder,
+    print: (text) => new Promise((done) => process.stdout.write(text, () => done())),
+    onFailure: (code) => metrics.error(code),
+  });
   const workers = new Workers({ queue, clock, onHandedBack: (kind) => metrics.handedBack(kind) });
   metrics.configLoaded();
   metrics.watch({
@@ -132,11 +142,16 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       analyses: engine.analyses,
       rollbacks: engine.rollbacks,
       alerts: alerting,
+      backup: async function* () {
+        const { epoch } = engine.reconciler;
+        yield* writeBackup(storage.archive, { version, createdAt: new Date(clock.now()).toISOString(), epoch });
+      },
       judge: judgeNamed,
       changes: engine.changes,
       metrics,
       log,
-      readiness: () => readinessOf({ store, queue, reconciler: engine.reconciler, draining, configuration: reloading.state }),
+      readiness: () =>
+        readinessOf({ store, queue, reconciler: engine.reconciler, journalCopy, draining, configuration: reloading.state }),
       clock,
     },
     { http, store, clock, configFolder },
@@ -219,6 +234,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         // Waiting requests are answered while the running jobs come to their end.
         () => closeInOrder([async () => told(await workers.drain(), log)], [() => listeners.close()]),
         () => queue.close(),
+        () => journalCopy?.close() ?? Promise.resolve(),
         () => parts.close(),
         () => http.close(),
         () => storage.close(),

@@ -41,6 +41,39 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
     },
   ],
   [
+    'backup',
+    {
+      usage: 'backup --url URL [--token-file FILE] [--out FILE]',
+      summary: 'Writes a backup of a running service.',
+      load: async () => {
+        const [{ backupWith }, { fetchBackup }] = await Promise.all([import('./cli/backup.ts'), import('./app/offline.ts')]);
+        return backupWith(fetchBackup);
+      },
+    },
+  ],
+  [
+    'restore',
+    {
+      usage: 'restore FILE --config FILE',
+      summary: 'Puts a backup into an empty storage.',
+      load: async () => {
+        const [{ restoreWith }, { restoreInto }] = await Promise.all([import('./cli/restore.ts'), import('./app/offline.ts')]);
+        return restoreWith(restoreInto);
+      },
+    },
+  ],
+  [
+    'audit',
+    {
+      usage: 'audit verify FILE',
+      summary: 'Verifies the chain of a journal file or a backup.',
+      load: async () => {
+        const [{ auditWith }, { auditJournal }] = await Promise.all([import('./cli/audit.ts'), import('./app/offline.ts')]);
+        return auditWith(auditJournal);
+      },
+    },
+  ],
+  [
     'openapi',
     {
       usage: 'openapi',

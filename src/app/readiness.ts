@@ -1,6 +1,7 @@
 import type { ReadinessCheck } from '../http/dependencies.ts';
 import type { JobQueue } from '../queue/port.ts';
-import type { Store } from '../store/port.ts';
+import type { JournalSink } from '../store/journal-sink.ts';
+import type { Store, StoreCondition } from '../store/port.ts';
 import type { ReloadState } from './reloading.ts';
 
 /** Whether the service can work, one line a part; what a probe acts on, and what a person reads. */
@@ -8,6 +9,8 @@ export async function readinessOf(parts: {
   store: Store;
   queue: JobQueue;
   reconciler: { readonly open: readonly string[] };
+  /** Null: the journal is copied nowhere. */
+  journalCopy: Pick<JournalSink, 'condition'> | null;
   draining: boolean;
   configuration: ReloadState;
 }): Promise<ReadinessCheck[]> {
@@ -31,9 +34,15 @@ export async function readinessOf(parts: {
           ? 'the store agrees with Git'
           : `automatic rollbacks wait until the store was compared with ${parts.reconciler.open.join(', ')} (state_lost)`,
     },
+    ...(parts.journalCopy === null ? [] : [copied(parts.journalCopy.condition())]),
     // The old configuration works, so this makes nothing unready.
     { name: 'configuration', ok: configuration.ok, advisory: true, sentence: said(configuration) },
   ];
+}
+
+/** The journal itself is whole; only its copy waits. */
+function copied(condition: StoreCondition): ReadinessCheck {
+  return { name: 'journal copy', ok: condition.ok, advisory: true, sentence: said(condition) };
 }
 
 function said({ code, sentence }: { code: string; sentence: string }): string {

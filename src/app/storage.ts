@@ -5,7 +5,7 @@ import type { Finding } from '../finding.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RedisSettings } from '../store/redis/connection.ts';
-import type { Store } from '../store/port.ts';
+import type { Archive, Store } from '../store/port.ts';
 
 type StorageConfig = ResolvedConfig['storage'];
 type RedisConfig = Extract<StorageConfig, { kind: 'redis' }>;
@@ -14,6 +14,8 @@ type RedisConfig = Extract<StorageConfig, { kind: 'redis' }>;
 export interface Storage {
   readonly store: Store;
   readonly queue: JobQueue;
+  /** The whole data set, for backups. */
+  readonly archive: Archive;
   /** Resolves when the storage is gone for good: the process should end, so that a supervisor starts it anew. */
   readonly lost: Promise<Error>;
   /** After the queue was closed. */
@@ -39,17 +41,19 @@ export async function openStorage(config: StorageConfig, deps: StorageDependenci
   return config.kind === 'embedded' ? openEmbeddedStorage(deps) : openRedisStorage(config, deps);
 }
 
-async function openEmbeddedStorage({ dataFolder, clock, log }: StorageDependencies): Promise<Storage> {
-  const [{ openEmbedded }, { createEmbeddedStore }, { createEmbeddedQueue }] = await Promise.all([
+async function openEmbeddedStorage({ dataFolder, clock, log, version }: StorageDependencies): Promise<Storage> {
+  const [{ openEmbedded }, { createEmbeddedStore }, { createEmbeddedArchive }, { createEmbeddedQueue }] = await Promise.all([
     import('../store/embedded/database.ts'),
     import('../store/embedded/store.ts'),
+    import('../store/embedded/archive.ts'),
     import('../queue/embedded/queue.ts'),
   ]);
-  const database = await openEmbedded({ folder: dataFolder, clock, log });
+  const database = await openEmbedded({ folder: dataFolder, clock, log, version });
   const store = createEmbeddedStore(database);
   return {
     store,
     queue: createEmbeddedQueue(database, { clock, log }),
+    archive: createEmbeddedArchive(database, { clock }),
     lost: database.lost,
     async close() {
       await store.close();
@@ -60,9 +64,10 @@ async function openEmbeddedStorage({ dataFolder, clock, log }: StorageDependenci
 
 async function openRedisStorage(config: RedisConfig, deps: StorageDependencies): Promise<Storage> {
   const { clock, log, version } = deps;
-  const [{ openRedis }, { createRedisStore }, { createBullQueue }] = await Promise.all([
+  const [{ openRedis }, { createRedisStore }, { createRedisArchive }, { createBullQueue }] = await Promise.all([
     import('../store/redis/connection.ts'),
     import('../store/redis/store.ts'),
+    import('../store/redis/archive.ts'),
     import('../queue/bullmq/queue.ts'),
   ]);
   const connection = await openRedis(settingsOf(config, deps.configFolder), { log });
@@ -71,6 +76,7 @@ async function openRedisStorage(config: RedisConfig, deps: StorageDependencies):
     return {
       store,
       queue: createBullQueue(connection, { clock, log }),
+      archive: createRedisArchive(connection, { version }),
       // A Redis that went away is waited for: it comes back without a restart of ours.
       lost: new Promise(() => undefined),
       async close() {

@@ -6,6 +6,7 @@ import { opened } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { rollbackWrite } from './stored.ts';
+import { retryDelay } from './transitions.ts';
 
 export interface ReconcilerContext {
   store: Store;
@@ -26,6 +27,8 @@ const MOST_COMMITS = 500;
 const DIFF_LIMIT = 20_000;
 /** Commits that are older count for no guard. */
 const GUARDED_MS = 31 * 86_400_000;
+/** A remote that stays away is asked, and told of, ever more rarely. */
+const RETRY_CAP_MS = 30_000;
 const READ_TIMEOUT_MS = 15 * 60_000;
 
 interface Marker {
@@ -39,6 +42,7 @@ interface Marker {
 export class Reconciler {
   readonly #context: ReconcilerContext;
   readonly #reconciled = new Set<string>();
+  readonly #failed = new Map<string, { times: number; nextAt: number }>();
   #epoch: string | null = null;
 
   constructor(context: ReconcilerContext) {
@@ -48,6 +52,11 @@ export class Reconciler {
   /** Whether the store and this repository agree, as far as this process knows. */
   reconciled(repository: string): boolean {
     return this.#reconciled.has(repository);
+  }
+
+  /** The data set that this process works with; empty before the first look at it. */
+  get epoch(): string {
+    return this.#epoch ?? '';
   }
 
   /** Repositories that still have to be read. */
@@ -67,7 +76,8 @@ export class Reconciler {
       this.#epoch = epoch;
     }
     const epoch = this.#epoch;
-    const open = this.open;
+    const now = this.#context.clock.now();
+    const open = this.open.filter((name) => (this.#failed.get(name)?.nextAt ?? 0) <= now);
     if (open.length === 0) return;
     const markers = await store.getMany('state', open.map(idOf));
     const unread = open.filter((name, at) => {
@@ -83,8 +93,11 @@ export class Reconciler {
         if (repository === undefined) return;
         try {
           await this.#read(repository, epoch, AbortSignal.any([signal, AbortSignal.timeout(READ_TIMEOUT_MS)]));
+          this.#failed.delete(name);
         } catch (error) {
           signal.throwIfAborted();
+          const times = (this.#failed.get(name)?.times ?? 0) + 1;
+          this.#failed.set(name, { times, nextAt: this.#context.clock.now() + retryDelay(times, RETRY_CAP_MS) });
           this.#context.onFault(name, error);
         }
       }),
