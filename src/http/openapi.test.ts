@@ -39,7 +39,7 @@ describe('the OpenAPI document', () => {
       info: { title: 'davylamp', license: { identifier: 'Apache-2.0' } },
       servers: [{ url: 'http://127.0.0.1:8080' }],
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } } },
-      security: [{ bearer: [] }],
+      security: [{ bearer: [] }, { basic: [] }],
     });
   });
 

@@ -41,6 +41,8 @@ export const COMPONENTS: Readonly<Record<string, TSchema>> = {
   ProblemDetails,
 };
 
+const SECURITY: Record<string, string[]>[] = [{ bearer: [] }, { basic: [] }];
+
 const INFO = {
   openapi: '3.1.0',
   info: {
@@ -65,11 +67,13 @@ const INFO = {
       bearer: {
         type: 'http' as const,
         scheme: 'bearer',
-        description: 'A token of `server.tokens`. Without configured tokens davylamp listens on loopback only and asks for none.',
+        description:
+          'A token of `server.tokens`, or of an issuer of `server.oidc`. Where no way to know callers is configured, davylamp listens on loopback only and asks for none.',
       },
+      basic: { type: 'http' as const, scheme: 'basic', description: 'A user of `server.basic`.' },
     },
   },
-  security: [{ bearer: [] }],
+  security: SECURITY,
 };
 
 /**

@@ -25,7 +25,7 @@ export function backupRoutes(server: FastifyInstance, { backup }: Pick<HttpDepen
         produces: ['application/jsonl'],
         response: {
           200: Type.Unsafe<Readable>(Type.String({ description: 'Header, records, journal entries, trailer.' })),
-          ...problems(401, 409, 503),
+          ...problems(401, 403, 404, 409, 503),
         },
       },
     },

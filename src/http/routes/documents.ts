@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { problems } from '../problem.ts';
 import { DOCS_POLICY, docsPage } from '../docs-page.ts';
 
 const tags = ['documents'];
+const security: { bearer: string[] }[] = [];
 
 /** The OpenAPI document and a page for people; both are made when they are asked for the first time. */
 export function documentsRoutes(server: FastifyInstance, document: () => Promise<Record<string, unknown>>): void {
@@ -19,13 +19,13 @@ export function documentsRoutes(server: FastifyInstance, document: () => Promise
       schema: {
         operationId: 'getOpenApi',
         tags,
+        security,
         summary: 'This document',
         response: {
           200: {
             description: 'OpenAPI 3.1.',
             content: { 'application/json': { schema: Type.Unsafe<string>(Type.Object({}, { additionalProperties: true })) } },
           },
-          ...problems(400),
         },
       },
     },
@@ -39,9 +39,10 @@ export function documentsRoutes(server: FastifyInstance, document: () => Promise
       schema: {
         operationId: 'getDocs',
         tags,
+        security,
         summary: 'This document as a page',
         produces: ['text/html'],
-        response: { 200: Type.String({ description: 'A page without scripts.' }), ...problems(400) },
+        response: { 200: Type.String({ description: 'A page without scripts.' }) },
       },
     },
     async (_request, reply) =>

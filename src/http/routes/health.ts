@@ -32,7 +32,7 @@ export function healthRoutes(
         produces: ['text/plain'],
         security,
         querystring,
-        response: { 200: text('alive') },
+        response: { 200: text('alive'), ...problems(400) },
       },
     },
     async (_request, reply) => reply.type('text/plain; charset=utf-8').send('ok\n'),
@@ -54,7 +54,7 @@ export function healthRoutes(
           produces: ['text/plain'],
           security,
           querystring,
-          response: { 200: text('ready'), 503: text('not ready') },
+          response: { 200: text('ready'), 503: text('not ready'), ...problems(400) },
         },
       },
       async (request, reply) => {
