@@ -34,7 +34,7 @@ export function alertmanagerRoutes(
         body: AlertmanagerWebhook,
         response: {
           202: json('They are stored, were stored before, or concern no application.', AlertReceipt),
-          ...problems(400, 401, 403, 413, 415, 503),
+          ...problems(400, 401, 403, 409, 413, 415, 503),
         },
       },
     },
