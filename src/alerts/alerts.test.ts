@@ -109,6 +109,22 @@ describe('taking alerts in', () => {
     expect(actions.analyses.size).toBe(2);
   });
 
+  it('answers repeats while it asks a silent store whether it is there, and not when that failed', async () => {
+    let asked = 0;
+    const down = () => ((asked += 1), Promise.reject(new CodedError('store_unavailable', 'it is down', { retryable: true })));
+    const { inlet, time } = await worldOf({ store: (real) => ({ ...real, getMany: down }) });
+    await inlet.receive({ alerts: [alert({ startsAt: '2026-05-04T11:59:50Z' })] });
+    const repeat = () => inlet.receive({ alerts: [alert({ startsAt: '2026-05-04T11:59:50Z' })] });
+    time.now += 500;
+    expect(await repeat()).toMatchObject({ duplicate: 1 });
+    expect(asked).toBe(0);
+    time.now += 1_000;
+    expect(await repeat()).toMatchObject({ duplicate: 1 });
+    expect(asked).toBe(1);
+    time.now += 60_000;
+    await expect(repeat()).rejects.toMatchObject({ code: 'store_unavailable' });
+  });
+
   it('does not answer before the job is queued, and queues it again for the repeat', async () => {
     const keys: string[] = [];
     let isFull = true;

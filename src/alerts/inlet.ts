@@ -33,8 +33,10 @@ const MAX_IDS = 1_000;
 const GATHER_MS = 30;
 /** What began so short a time ago is not looked for in the store: no restart and no repeat lies in between. */
 const YOUNG_MS = 45_000;
-/** After so long without a word from the store, it is asked even for what was stored a moment ago. */
-const TRUST_MS = 1_000;
+/** After so long without a word from the store, it is asked whether it is there, while repeats are answered … */
+const PROBE_MS = 1_000;
+/** … and after so long without an answer even repeats wait for it. */
+const TRUST_MS = 5_000;
 
 /** One webhook on its way to the store. */
 interface Ask {
@@ -97,8 +99,11 @@ export class AlertInlet {
       onWebhook('unmatched', truncated);
       return receipt;
     }
-    const settled = now - this.#heardAt < TRUST_MS && all.every((notice) => this.#stored.has(notice, now));
+    const silence = now - this.#heardAt;
+    const settled = silence < TRUST_MS && all.every((notice) => this.#stored.has(notice, now));
     const fresh = settled ? NOTHING : await this.#store(all, truncated);
+    // Whether it fails shows in what comes next.
+    if (settled && silence >= PROBE_MS && !this.#running) void this.#store(all.slice(0, 1), 0).catch(() => undefined);
     for (const notices of matched) {
       const isFresh = notices.some((notice) => fresh.has(notice));
       if (notices.every(({ ignored }) => ignored !== null)) receipt.ignored += 1;
