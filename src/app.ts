@@ -142,6 +142,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       analyses: engine.analyses,
       rollbacks: engine.rollbacks,
       alerts: alerting,
+      ...(options.source !== undefined && { reload: () => reloading.reload('request') }),
       backup: async function* () {
         const { epoch } = engine.reconciler;
         yield* writeBackup(storage.archive, { version, createdAt: new Date(clock.now()).toISOString(), epoch });

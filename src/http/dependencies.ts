@@ -56,6 +56,8 @@ export interface HttpDependencies {
   tls?: TlsFiles;
   maxBodyBytes: number;
   readiness: () => Promise<ReadinessCheck[]>;
+  /** Reads the configuration anew; left out where there is no file. @throws CodedError why it was not taken up */
+  reload?: () => Promise<'taken' | 'unchanged'>;
   clock: Clock;
 }
 

@@ -61,6 +61,7 @@ describe('the OpenAPI document', () => {
       'refuseRollback post /api/v1/rollbacks/{id}/refuse',
       'receiveAlerts post /webhooks/alertmanager',
       'getBackup get /api/v1/admin/backup',
+      'reloadConfiguration post /api/v1/admin/reload',
       'isAlive get /livez',
       'isReady get /readyz',
       'isHealthy get /healthz',

@@ -58,7 +58,7 @@ const INFO = {
     { name: 'judgements', description: 'Judging of data that come with the request.' },
     { name: 'rollbacks', description: 'Decisions about bad revisions.' },
     { name: 'webhooks', description: 'What other systems send.' },
-    { name: 'admin', description: 'The data set as a whole.' },
+    { name: 'admin', description: 'The configuration and the data set as a whole.' },
     { name: 'health', description: 'For probes and scrapers.' },
     { name: 'documents', description: 'This description.' },
   ],

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { CodedError } from '../errors.ts';
 import type { HttpDependencies, HttpLimits } from './dependencies.ts';
+import { adminRoutes } from './routes/admin.ts';
 import { alertmanagerRoutes } from './routes/alertmanager.ts';
 import { analysesRoutes } from './routes/analyses.ts';
 import { backupRoutes } from './routes/backup.ts';
@@ -29,6 +30,7 @@ export function registerRoutes(
   rollbacksRoutes(app, deps);
   alertmanagerRoutes(app, deps, limits);
   backupRoutes(app, deps);
+  adminRoutes(app, deps);
   healthRoutes(app, deps, limits);
   documentsRoutes(app, document);
   for (const [url, allowed] of methods) refuseOtherMethods(app, url, [...allowed]);

@@ -143,6 +143,28 @@ describe('a changed configuration', () => {
   );
 
   it(
+    'is asked for by the API, with an answer that has the places',
+    async () => {
+      const { original, write, call, world: shop } = await begin();
+      const ask = () => call<{ result?: string; code?: string; errors?: { path: string }[] }>('POST', '/api/v1/admin/reload');
+      expect((await ask()).body).toEqual({ result: 'unchanged' });
+      await write(original.replace('mode: rollback', 'mode: rolback'));
+      expect(await ask()).toMatchObject({
+        status: 422,
+        body: { code: 'config_invalid', errors: [{ path: 'applications.shop.mode' }] },
+      });
+      await write(original.replace('path: ./data', 'path: ./elsewhere'));
+      expect(await ask()).toMatchObject({ status: 409, body: { code: 'reload_needs_restart' } });
+      await write(withSearch(original));
+      // The watch of the file may be faster than the call.
+      expect((await ask()).body.result).toMatch(/taken|unchanged/);
+      const search = await call('POST', '/api/v1/analyses', { application: 'search', revision: shop.bad });
+      expect(search.status).toBe(202);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it(
     'that moves a repository to another branch is worked with at once',
     async () => {
       const { original, hangUp, call, world: shop } = await begin({ mode: 'shadow' });
