@@ -134,7 +134,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     log,
     metrics,
   });
-  const alerting = createAlerting(config.alerts, { store, queue, clock, engine, metrics, current: () => reloading.current });
+  const alerting = createAlerting(config.alerts, { store, queue, clock, engine, metrics, log, current: () => reloading.current });
   let draining = false;
   const listeners = await createListeners(
     config.server,

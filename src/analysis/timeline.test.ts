@@ -81,6 +81,11 @@ describe('the revision that was live at a moment', () => {
     expect(await timeline.liveAt('shop', third + MINUTE, signal)).toMatchObject({ revision: OLD });
   });
 
+  it('is the canary where both were seen in the first look', async () => {
+    const first = await runFor(5 * MINUTE, { canary: NEW, stable: OLD });
+    expect(await timeline.liveAt('shop', first + MINUTE, signal)).toMatchObject({ revision: NEW });
+  });
+
   it('is not known of a time before anything was seen', async () => {
     const first = await runFor(MINUTE, { canary: NEW, stable: OLD });
     expect(await timeline.liveAt('shop', first - 10 * MINUTE, signal)).toBeNull();

@@ -89,7 +89,8 @@ export class Timeline {
   async liveAt(application: string, at: number, signal: AbortSignal): Promise<{ revision: string; since: number } | null> {
     const known = [...(await this.#fromCluster(application, signal)), ...(await this.#fromStore(application))];
     const live = known.filter(({ from, to }) => from <= at && (to === null || to > at));
-    const newest = live.toSorted((one, other) => other.from - one.from).at(0);
+    // Both may have been seen in the same look: of the two, the canary is the newer one.
+    const newest = live.toSorted((one, other) => other.from - one.from || rank(one) - rank(other)).at(0);
     if (newest === undefined) return null;
     // Of one revision the earliest account counts: ours is late by up to one look, the cluster's is not.
     const same = live.filter(({ revision, role }) => role === newest.role && sameCommit(revision, newest.revision));
@@ -145,6 +146,10 @@ export class Timeline {
       if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
     }
   }
+}
+
+function rank({ role }: Liveness): number {
+  return ROLES.indexOf(role);
 }
 
 function idOf(application: string, role: Role, revision: string): string {

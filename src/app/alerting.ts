@@ -5,6 +5,7 @@ import { createRouting, type Labels, type Route } from '../alerts/routing.ts';
 import { parseDuration } from '../analysis/quantities.ts';
 import type { Clock } from '../clock.ts';
 import type { ResolvedConfig } from '../config/defaults.ts';
+import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { Store } from '../store/port.ts';
@@ -19,12 +20,13 @@ export function createAlerting(
     clock: Clock;
     engine: Pick<Engine, 'timeline' | 'analyses' | 'rollbacks'>;
     metrics: Metrics;
+    log: Logger;
     /** The configuration as it is now; a reload gives another one. */
     current: () => ResolvedConfig;
   },
 ): { inlet: AlertInlet; handling: AlertHandling; maxBodyBytes: number } {
-  const { store, queue, clock, engine, metrics, current } = deps;
-  const windowMs = parseDuration(config.window);
+  const { store, queue, clock, engine, metrics, log, current } = deps;
+  const windowMs = () => parseDuration(current().alerts.window);
   const onAlert = (application: string | null, outcome: string) => metrics.alert(application, outcome);
   const inlet = new AlertInlet({
     store,
@@ -32,11 +34,23 @@ export function createAlerting(
     clock,
     pause: (milliseconds) => sleep(milliseconds),
     routing: routingOf(current),
-    rules: { windowMs, shownLabels: config.labels },
+    rules: {
+      get windowMs() {
+        return windowMs();
+      },
+      get shownLabels() {
+        return current().alerts.labels;
+      },
+    },
     onAlert,
     onWebhook: (result, truncated) => {
       metrics.webhook('alertmanager', result);
-      if (truncated > 0) metrics.webhook('alertmanager', 'truncated');
+      if (truncated === 0) return;
+      metrics.webhook('alertmanager', 'truncated');
+      log.warn(
+        { code: 'webhook_truncated', truncated },
+        'the Alertmanager left alerts out; set max_alerts of this receiver to 0',
+      );
     },
   });
   const handling = new AlertHandling({
@@ -49,7 +63,9 @@ export function createAlerting(
       rollback: (order) => engine.rollbacks.alerted(order),
     },
     isConfigured: (application) => Object.hasOwn(current().applications, application),
-    windowMs,
+    get windowMs() {
+      return windowMs();
+    },
     onAlert,
   });
   return { inlet, handling, maxBodyBytes: config.maxBodyBytes };
