@@ -12,9 +12,14 @@ refused.addSubnet('169.254.0.0', 16, 'ipv4');
 refused.addSubnet('fe80::', 10, 'ipv6');
 refused.addSubnet('64:ff9b::a9fe:0', 112, 'ipv6');
 refused.addSubnet('2002:a9fe::', 32, 'ipv6');
+refused.addSubnet('::a9fe:0', 112, 'ipv6');
 // AWS keeps fd00:ec2::/32 for its own services: ::254 is the metadata service, ::23 hands out pod credentials.
 refused.addSubnet('fd00:ec2::', 32, 'ipv6');
+// Alibaba Cloud, Oracle Cloud, the host agent of Azure, and Google Cloud over IPv6.
 refused.addAddress('100.100.100.200', 'ipv4');
+refused.addAddress('192.0.0.192', 'ipv4');
+refused.addAddress('168.63.129.16', 'ipv4');
+refused.addAddress('fd20:ce::254', 'ipv6');
 
 /** @param address an IP address, with or without an IPv6 zone; anything else is not refused */
 export function isRefusedAddress(address: string): boolean {

@@ -242,6 +242,19 @@ describe('addresses that are never called', () => {
     'http://[fd00:ec2::254]/',
     'http://[64:ff9b::169.254.169.254]/',
     'http://100.100.100.200/',
+    'http://192.0.0.192/',
+    'http://168.63.129.16/',
+    'http://[fd20:ce::254]/',
+    'http://0251.0376.0251.0376/',
+    'http://0xa9.0xfe.0xa9.0xfe/',
+    'http://169.254.43518/',
+    'http://169.254.169.254./',
+    'http://１６９.254.169.254/',
+    'http://[::169.254.169.254]/',
+    'http://[::ffff:a9fe:a9fe]/',
+    'http://[0:0:0:0:0:ffff:100.100.100.200]/',
+    'http://[2002:a9fe:a9fe::1]/',
+    'http://[fd00:ec2::23]/',
   ])('refuses %s without opening a connection', async (url) => {
     const error = await errorOf(client.request(get('', { url, timeoutMs: 500 }), never));
     expect(error).toMatchObject({ code: 'address_refused', retryable: false });
