@@ -4,11 +4,16 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { programPath } from '../support/programs.ts';
+import { startRedis } from '../support/redis.ts';
 import { serviceWorld, GIT_TOKEN, type ServiceWorld } from '../support/service-world.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 const TEST_TIMEOUT_MS = 60_000;
+const FETCH_TIMEOUT_MS = 400_000;
+const run = promisify(execFile);
 
 interface Found {
   check: string;
@@ -148,6 +153,30 @@ describe('davylamp doctor', () => {
       }
     },
     TEST_TIMEOUT_MS,
+  );
+
+  it(
+    'asks a Redis for its policy and its clock, and writes nothing into it',
+    async () => {
+      const good = await startRedis();
+      const forgetful = await startRedis({ appendonly: 'no' });
+      try {
+        const on = (url: string) => changed(['{ kind: embedded, path: ./data }', `{ kind: redis, url: ${url} }`]);
+        const { code, of } = await report(await on(good.url));
+        expect(code).toBe(0);
+        expect(of('storage')).toMatchObject([
+          { status: 'ok', code: 'ok' },
+          { status: 'ok', code: 'clock' },
+        ]);
+        expect((await run(await programPath('redis-cli'), ['-u', good.url, 'dbsize'])).stdout.trim()).toBe('0');
+        const refused = await report(await on(forgetful.url));
+        expect(refused.code).toBe(1);
+        expect(refused.of('storage')).toMatchObject([{ status: 'fail', sentence: expect.stringMatching(/append/i) }]);
+      } finally {
+        await Promise.all([good.stop(), forgetful.stop()]);
+      }
+    },
+    FETCH_TIMEOUT_MS,
   );
 
   it('refuses a wrong configuration as `validate` does, and a secret that is not there', async () => {
