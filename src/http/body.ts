@@ -53,7 +53,9 @@ function tooMuch(value: unknown, depth: number): string | undefined {
     }
     return undefined;
   }
-  for (const [name, entry] of Object.entries(value)) {
+  // In place of Object.entries, which makes an array for every object of every webhook; JSON has own keys only.
+  for (const name in value) {
+    const entry: unknown = (value as Record<string, unknown>)[name];
     const below = typeof entry === 'object' ? tooMuch(entry, depth + 1) : undefined;
     if (below !== undefined) return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}${below}`;
   }

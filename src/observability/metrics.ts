@@ -13,6 +13,7 @@ const ALERTED_STATES = ['pushed', 'proposed', 'recovered', 'not_recovered', 'fai
 const MAX_CODES = 100;
 const CODE = /^[a-z][a-z0-9_]{0,62}$/;
 const OTHER = 'other';
+const MOST_HTTP_CHILDREN = 1_000;
 
 const TICK_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const READ_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -108,6 +109,8 @@ export function createMetrics(known: { version: string; applications: readonly s
     buckets: HTTP_SECONDS,
     registers,
   });
+  /** Finding a child by its labels costs more than the observation. */
+  const httpChildren = new Map<string, ReturnType<typeof httpSeconds.labels>>();
   const errors = new Counter({
     name: 'davylamp_errors_total',
     help: 'Errors by their stable code; docs/reference/api.md lists them.',
@@ -240,7 +243,14 @@ export function createMetrics(known: { version: string; applications: readonly s
     },
     /** @param route the pattern of the route, never the path of a request */
     httpRequest(method: string, route: string, status: number, seconds: number): void {
-      httpSeconds.observe({ method, route, status }, seconds);
+      const key = `${method} ${status} ${route}`;
+      let seen = httpChildren.get(key);
+      if (seen === undefined) {
+        seen = httpSeconds.labels({ method, route, status });
+        // Methods, patterns of routes and status codes are few; the bound is for what nobody thought of.
+        if (httpChildren.size < MOST_HTTP_CHILDREN) httpChildren.set(key, seen);
+      }
+      seen.observe(seconds);
     },
     error(code: string): void {
       errors.inc({ code: errorCode(code) });

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { createHash, hash, timingSafeEqual } from 'node:crypto';
 import type { ResolvedServer } from '../../config/server.ts';
 import { principal, type Principal } from './principal.ts';
 
@@ -53,5 +53,5 @@ function pair(user: string, passwordDigest: Buffer): Buffer {
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
+  return hash('sha256', text, 'buffer');
 }
