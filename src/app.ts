@@ -130,6 +130,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       await parts.swap(await parts.prepare(next));
       metrics.know(labelNames(next));
       log.level = next.log.level;
+      listeners.takeCredentials(next.server);
     },
     log,
     metrics,

@@ -257,6 +257,7 @@ export class Analyses {
       application: application.name,
       revision,
       template: plan.templateName,
+      templateDigest: plan.digest,
       judge: plan.judge,
       arguments: { ...application.arguments, ...overrides },
       phase: 'Pending',

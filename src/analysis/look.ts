@@ -54,8 +54,8 @@ export async function look(
   signal: AbortSignal,
 ): Promise<{ analysis: Analysis; measurements: Measurements }> {
   const application = context.applications.get(analysis.application);
-  if (application === undefined || application.plan.templateName !== analysis.template) {
-    const sentence = `the configuration no longer has application "${analysis.application}" with template "${analysis.template}"`;
+  if (application === undefined || !isPlanOf(application, analysis)) {
+    const sentence = `the configuration no longer has application "${analysis.application}" with template "${analysis.template}" as it was`;
     return {
       analysis: ended(analysis, { phase: 'Error', verdict: 'error', code: 'configuration_changed', sentence }, now),
       measurements: before,
@@ -249,4 +249,9 @@ function explained(judgement: Judgement, measurements: Measurements, missing: re
     code: 'metrics_unavailable',
     sentence: `nothing could be measured, so nothing is rolled back: ${cause.sentence}`,
   };
+}
+
+/** Records of earlier versions do not name the content. */
+function isPlanOf({ plan }: AnalysedApplication, { template, templateDigest = plan.digest }: Analysis): boolean {
+  return plan.templateName === template && plan.digest === templateDigest;
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { MetricParameters } from '../judges/judge.ts';
 import type { SourceQuery } from '../sources/port.ts';
 import { fillPlain, fillSelector } from './arguments.ts';
@@ -12,6 +13,8 @@ export type Side = 'canary' | 'baseline';
 export interface AnalysisPlan {
   templateName: string;
   template: Template;
+  /** Names the content of the template: what was measured by one content is never judged by another. */
+  digest: string;
   judge: string;
   everyMs: number;
   /** Looks of a whole analysis, warm-up included. */
@@ -23,6 +26,7 @@ export interface AnalysisPlan {
 }
 
 const DEFAULT_RECOVERY_TICKS = 5;
+const DIGEST_CHARACTERS = 16;
 
 export function planOf(templateName: string, template: Template): AnalysisPlan {
   const everyMs = parseDuration(template.every);
@@ -32,6 +36,7 @@ export function planOf(templateName: string, template: Template): AnalysisPlan {
   return {
     templateName,
     template,
+    digest: createHash('sha256').update(JSON.stringify(template)).digest('hex').slice(0, DIGEST_CHARACTERS),
     judge,
     everyMs,
     planned: Math.max(1, ticks(parseDuration(template.for))),

@@ -59,6 +59,9 @@ export const Analysis = Type.Object(
     application: Type.String(),
     revision: Type.String({ description: 'Full commit id.' }),
     template: Type.String(),
+    templateDigest: Type.Optional(
+      Type.String({ description: 'Names the content that the template had when the analysis was asked for.' }),
+    ),
     judge: Type.String(),
     arguments: Type.Record(Type.String(), Type.String()),
     phase: Phase,

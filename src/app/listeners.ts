@@ -11,6 +11,8 @@ import type { Store } from '../store/port.ts';
 export interface Listeners {
   /** @returns the address of the API */
   listen(): Promise<string>;
+  /** Knows the callers of another configuration from now on. */
+  takeCredentials(config: ResolvedServer): void;
   /** Answers who waits, takes no connection any more, and waits for the last answers. */
   close(): Promise<void>;
 }
@@ -27,14 +29,18 @@ export async function createListeners(
   world: { http: HttpClient; store: Store; clock: Clock; configFolder: string },
 ): Promise<Listeners> {
   const secret = (file: string, key: string) => readSecret(world.configFolder, file, key);
-  const { tokens, basic, signers, oidc, clients, rates, maxBodyBytes } = config;
   const seenBefore = seenIn(world.store, world.clock);
-  const deps: HttpDependencies = {
-    ...rest,
+  const credentialsOf = ({ tokens, basic, signers, oidc, clients }: ResolvedServer) => ({
     tokens,
     callers: { basic, signers, oidc, clients, http: world.http, readSecret: secret, seenBefore },
-    rates,
-    maxBodyBytes,
+  });
+  let take: Parameters<NonNullable<HttpDependencies['onCredentials']>>[0] = () => undefined;
+  const deps: HttpDependencies = {
+    ...rest,
+    ...credentialsOf(config),
+    onCredentials: (receive) => void (take = receive),
+    rates: config.rates,
+    maxBodyBytes: config.maxBodyBytes,
     // Loaded with the first certificate: most installations leave TLS to what stands in front.
     ...(config.tls !== undefined && { tls: await (await import('../http/tls.ts')).readTls(config.tls, secret) }),
   };
@@ -46,6 +52,7 @@ export async function createListeners(
       if (probes !== null && config.probes !== undefined) await probes.listen(listenOptions(config.probes.listen));
       return server.listen(listenOptions(config.listen));
     },
+    takeCredentials: (next) => take(credentialsOf(next)),
     async close() {
       await server.close();
       // Last, so that a kubelet is answered to the end.

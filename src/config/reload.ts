@@ -17,6 +17,11 @@ const LIVE: readonly Path[] = [
   ['retention'],
   ['log', 'level'],
   ['server', 'drainDelay'],
+  ['server', 'tokens'],
+  ['server', 'basic'],
+  ['server', 'signers'],
+  ['server', 'oidc'],
+  ['server', 'clients'],
 ];
 
 /** The keys whose change needs a restart, as people write them; none when the change can be taken up. */

@@ -35,7 +35,7 @@ const LOOPBACK = /^(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/;
 const NO_LIMITS = { reads: 0, writes: 0, judgements: 0 };
 
 type Done = (error?: Error) => void;
-type Deps = Pick<HttpDependencies, 'tokens' | 'callers' | 'rates' | 'metrics' | 'log' | 'clock'>;
+type Deps = Pick<HttpDependencies, 'tokens' | 'callers' | 'onCredentials' | 'rates' | 'metrics' | 'log' | 'clock'>;
 
 /** Checks a signature when the body is there; see `acceptJson`. */
 export type CheckSignature = (request: FastifyRequest, body: string, done: Done) => void;
@@ -47,7 +47,10 @@ export type CheckSignature = (request: FastifyRequest, body: string, done: Done)
  */
 export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
   const { clock, metrics, log } = deps;
-  const credentials = new Credentials(deps.tokens, deps.callers, clock);
+  let credentials = new Credentials(deps.tokens, deps.callers, clock);
+  deps.onCredentials?.((next) => {
+    credentials = new Credentials(next.tokens, next.callers, clock);
+  });
   const failures = new Failures(clock);
   const rates = new Rates(deps.rates ?? NO_LIMITS, clock);
   app.decorateRequest('who');

@@ -50,6 +50,8 @@ export interface HttpDependencies {
   tokens: readonly TokenConfig[];
   /** The other ways to know a caller; none when it is left out. */
   callers?: Callers;
+  /** Called once with what takes other credentials from then on, for a reload of the configuration. */
+  onCredentials?: (take: (next: Pick<HttpDependencies, 'tokens' | 'callers'>) => void) => void;
   /** Requests a second of one caller; not limited when it is left out. */
   rates?: ResolvedServer['rates'];
   /** Serves https; plain HTTP when it is left out. */

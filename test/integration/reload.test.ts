@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Analysis } from '../../src/analysis/record.ts';
@@ -138,6 +139,41 @@ describe('a changed configuration', () => {
       const ended = await until<Analysis>(`/api/v1/analyses/${id}`, ({ endedAt }) => endedAt !== null);
       expect(ended).toMatchObject({ phase: 'Error', verdict: 'error', code: 'configuration_changed', rollback: null });
       expect((await call<{ items: unknown[] }>('GET', '/api/v1/rollbacks')).body.items).toEqual([]);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it(
+    'that makes the template of a running analysis stricter ends it without a verdict, and rolls nothing back',
+    async () => {
+      const { original, hangUp, analyze, until, call, world: shop } = await begin({ for: '30s' });
+      const { id } = await analyze(shop.bad);
+      await until<Analysis>(`/api/v1/analyses/${id}`, ({ ticks }) => ticks.done > 4);
+      await hangUp(original.replace('limit: 20%', 'limit: 0.0001%'));
+      const ended = await until<Analysis>(`/api/v1/analyses/${id}`, ({ endedAt }) => endedAt !== null);
+      expect(ended).toMatchObject({ phase: 'Error', verdict: 'error', code: 'configuration_changed', rollback: null });
+      expect((await call<{ items: unknown[] }>('GET', '/api/v1/rollbacks')).body.items).toEqual([]);
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it(
+    'knows the callers of the new one, and the removed ones no more',
+    async () => {
+      const { original, write, hangUp, reloaded, call } = await begin();
+      const token = (name: string, text: string) => {
+        const sha256 = createHash('sha256').update(text).digest('hex');
+        return `{ name: ${name}, sha256: ${sha256}, scopes: ["analyses:read"] }`;
+      };
+      const with_ = (entry: string) => original.replace('listen: 127.0.0.1:0 }', `listen: 127.0.0.1:0, tokens: [${entry}] }`);
+      const status = async (text: string) =>
+        (await call('GET', '/api/v1/analyses', undefined, { authorization: `Bearer ${text}` })).status;
+      await hangUp(with_(token('old', 'old-token-0000000000')));
+      expect(await status('old-token-0000000000')).toBe(200);
+      await write(with_(token('new', 'new-token-0000000000')));
+      await reloaded();
+      expect(await status('new-token-0000000000')).toBe(200);
+      expect(await status('old-token-0000000000')).toBe(401);
     },
     TEST_TIMEOUT_MS,
   );
