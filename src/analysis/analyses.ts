@@ -33,6 +33,10 @@ export interface AnalysesContext {
   revisionOf(application: string, named: string | null): Promise<string>;
   /** What the delivery runs; null when it cannot be asked. */
   stateOf(application: string, signal: AbortSignal): Promise<DeliveryState | null>;
+  /** Whether the delivery of the application can say what it runs. */
+  canObserve(application: string): boolean;
+  /** Whether it is known when the revision went live, and not only when davylamp first looked. */
+  knowsStart(application: string, live: { revision: string; since: number }, signal: AbortSignal): Promise<boolean>;
   onStarted(analysis: Analysis): void;
 }
 
@@ -138,8 +142,14 @@ export class Analyses {
     const known = await this.#context.store.get('analysis', order.id);
     if (known !== undefined) return { analysis: await this.#queued(analysisIn(known)), created: false };
     const { template } = application.plan;
-    const state = template.baseline === undefined ? null : await this.#context.stateOf(order.application, signal);
+    const state = await this.#context.stateOf(order.application, signal);
+    if (state === null && this.#context.canObserve(order.application)) {
+      const sentence = `what ${order.application} runs cannot be asked now, so it is not known what its alert is about`;
+      throw new CodedError('delivery_unreachable', sentence, { retryable: true });
+    }
     const isCanary = state === null || (state.canary !== null && sameCommit(state.canary, order.revision));
+    const live = { revision: order.revision, since: order.liveSince };
+    const startKnown = await this.#context.knowsStart(order.application, live, signal);
     const comparison = template.baseline !== undefined && isCanary ? 'baseline' : 'before-after';
     const { name, fingerprint, startsAt } = order.alert;
     const analysis: Analysis = {
@@ -149,6 +159,7 @@ export class Analyses {
       confirmation: {
         comparison,
         liveSince: new Date(order.liveSince).toISOString(),
+        startKnown,
         alert: { name, fingerprint, startsAt: new Date(startsAt).toISOString() },
       },
     };

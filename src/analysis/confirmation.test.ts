@@ -17,6 +17,7 @@ const plan = planOf('t', {
 const confirmation = (startsAt: number, comparison: Confirmation['comparison'] = 'before-after'): Confirmation => ({
   comparison,
   liveSince: new Date(LIVE).toISOString(),
+  startKnown: true,
   alert: { name: 'HighErrorRate', fingerprint: 'f', startsAt: new Date(startsAt).toISOString() },
 });
 
@@ -26,9 +27,12 @@ interface Story {
   requests?: (minute: number) => number;
   errors: (minute: number) => number;
   control?: (minute: number) => number;
+  /** The control series were not measured. */
+  blind?: boolean;
+  warmup?: number;
 }
 
-function judgementOf({ after, requests = () => 6_000, errors, control }: Story, ended = false) {
+function judgementOf({ after, requests = () => 6_000, errors, control, blind = false, warmup = 0 }: Story, ended = false) {
   const side = (minutes: number[], share: (minute: number) => number) => ({
     events: minutes.map((minute) => Math.round(requests(minute) * share(minute))),
     total: minutes.map(requests),
@@ -36,7 +40,12 @@ function judgementOf({ after, requests = () => 6_000, errors, control }: Story, 
   const series = (minutes: number[]): ProportionSeries => ({
     type: 'proportion',
     canary: side(minutes, errors),
-    baseline: control === undefined ? null : side(minutes, control),
+    baseline:
+      control === undefined
+        ? null
+        : blind
+          ? { events: minutes.map(() => null), total: minutes.map(() => null) }
+          : side(minutes, control),
   });
   const past = Array.from({ length: 30 }, (_, at) => at - 30);
   const since = Array.from({ length: after }, (_, at) => at);
@@ -47,8 +56,8 @@ function judgementOf({ after, requests = () => 6_000, errors, control }: Story, 
     cursors: {},
     resumed: [],
   };
-  const ticks = { planned: 30, done: after, warmup: 0, everyMs: MINUTE };
-  const task = { metrics: plan.metrics, falseRollbacks: 0.01, warmup: 0, planned: 30, ended };
+  const ticks = { planned: 30, done: after, warmup, everyMs: MINUTE };
+  const task = { metrics: plan.metrics, falseRollbacks: 0.01, warmup, planned: 30, ended };
   return judgeBeforeAfter(exactJudge, task, measurements, { ticks, confirmation: confirmation(FIRST) });
 }
 
@@ -90,6 +99,22 @@ describe('the time after a release against the time before it', () => {
     expect(judgement.verdict).toBe('pass');
   });
 
+  it('fails nobody where the control series are configured and were not measured', () => {
+    const judgement = judgementOf({
+      after: 8,
+      errors: (minute) => (minute < 0 ? 0.002 : 0.05),
+      control: () => 0.002,
+      blind: true,
+    });
+    expect(judgement).toMatchObject({ verdict: 'inconclusive', code: 'control_missing' });
+  });
+
+  it('does not judge the warm-up', () => {
+    const errors = (minute: number) => (minute >= 0 && minute < 3 ? 0.3 : 0.002);
+    expect(judgementOf({ after: 3, errors, warmup: 5 }).verdict).toBeNull();
+    expect(judgementOf({ after: 30, errors, warmup: 5 }, true).verdict).toBe('pass');
+  });
+
   it('says nothing where nothing was measured before', () => {
     const judgement = judgementOf({ after: 30, requests: (minute) => (minute < 0 ? 0 : 6_000), errors: () => 0.05 }, true);
     expect(judgement).toMatchObject({ verdict: 'inconclusive', confounded: true });
@@ -113,9 +138,18 @@ describe('the ticks of a confirmation', () => {
 
   it('are not even begun for an alert that came long after the release, but for a live canary', () => {
     const late = LIVE + 45 * MINUTE;
-    expect(notOfThisRelease(plan, confirmation(late))).toMatch(/45 min after/);
+    expect(notOfThisRelease(plan, confirmation(late))).toMatchObject({
+      code: 'not_at_release',
+      sentence: expect.stringMatching(/45 min after/) as string,
+    });
     expect(notOfThisRelease(plan, confirmation(late, 'baseline'))).toBeNull();
     expect(notOfThisRelease(plan, confirmation(LIVE + MINUTE))).toBeNull();
+  });
+
+  it('are not begun for a revision of which nobody knows when it went live', () => {
+    const unknown = { ...confirmation(LIVE + MINUTE), startKnown: false };
+    expect(notOfThisRelease(plan, unknown)?.code).toBe('release_time_unknown');
+    expect(notOfThisRelease(plan, { ...unknown, comparison: 'baseline' })).toBeNull();
   });
 
   it('put a change down to the release for five ticks, five minutes at most and two ticks at least', () => {

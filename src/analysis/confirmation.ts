@@ -49,11 +49,21 @@ export function windowsBefore(plan: AnalysisPlan, liveSince: number): { from: nu
   });
 }
 
-/** Null: the alert may have to do with the release. Otherwise why it cannot. */
-export function notOfThisRelease(plan: AnalysisPlan, { comparison, liveSince, alert }: Confirmation): string | null {
+/** Null: the alert may have to do with the release. Otherwise why that cannot be said. */
+export function notOfThisRelease(
+  plan: AnalysisPlan,
+  { comparison, liveSince, startKnown, alert }: Confirmation,
+): { code: string; sentence: string } | null {
+  if (comparison === 'baseline') return null;
+  if (!startKnown) {
+    const sentence =
+      'the revision was there already when davylamp first looked, so nothing can be put down to its release; a delivery that tells its history, or a live baseline, would help';
+    return { code: 'release_time_unknown', sentence };
+  }
   const after = Date.parse(alert.startsAt) - Date.parse(liveSince);
-  if (comparison === 'baseline' || after <= plan.planned * plan.everyMs) return null;
-  return `the alert began ${minutes(after)} after the revision went live, and there is no live baseline that could still tell whether the release is to blame`;
+  if (after <= plan.planned * plan.everyMs) return null;
+  const sentence = `the alert began ${minutes(after)} after the revision went live, and there is no live baseline that could still tell whether the release is to blame`;
+  return { code: 'not_at_release', sentence };
 }
 
 /**
@@ -69,17 +79,18 @@ export function judgeBeforeAfter(
   analysis: Pick<Analysis, 'ticks'> & { confirmation: Confirmation },
 ): Judgement {
   const before = measurements.before ?? {};
+  const { warmup } = analysis.ticks;
   const judged = (side: 'canary' | 'baseline') => {
     const series = recoverySeries(
-      { ...measurements, series: oneSided(measurements.series, side) },
+      { ...measurements, series: withoutFirst(oneSided(measurements.series, side), warmup) },
       { ...measurements, series: asHealthy(before, side) },
     );
     const metrics = task.metrics.flatMap((metric) => {
       const known = series[metric.name];
       return known === undefined ? [] : [{ ...metric, series: known }];
     });
-    // The first tick shows the judge the time before; it is no tick of the analysis.
-    return judge.judge({ ...task, metrics, warmup: 1, planned: task.planned + 1 });
+    // The first tick shows the judge the time before; it is no tick of the analysis. The warm-up is left out already.
+    return judge.judge({ ...task, metrics, warmup: 1, planned: Math.max(1, task.planned - warmup) + 1 });
   };
   const found = judged('canary');
   const judgement = { ...found, sentence: `against the time before the release: ${found.sentence}`, confounded: true };
@@ -103,12 +114,34 @@ export function judgeBeforeAfter(
   const controlled = Object.values(measurements.series).some(({ baseline }) => baseline !== null);
   if (!controlled) return judgement;
   const control = judged('baseline');
-  if (control.verdict !== 'fail') return judgement;
+  const same = control.metrics.find(({ name }) => name === judgement.decidedBy);
+  if (control.verdict !== 'fail' && same !== undefined && (same.traffic.canary.total ?? 0) > 0) return judgement;
+  if (control.verdict !== 'fail') {
+    const sentence = `${judgement.sentence}; but the control series could not be measured, so a shared fault cannot be told from it`;
+    return excused(judgement, 'control_missing', sentence);
+  }
   return excused(
     judgement,
     'environment_unhealthy',
     `the control series became worse at the same time (${control.sentence}), so the release is not blamed: ${judgement.sentence}`,
   );
+}
+
+/** The series without their leading ticks. */
+function withoutFirst(series: Measurements['series'], count: number): Measurements['series'] {
+  return mapped(series, (metric) => {
+    switch (metric.type) {
+      case 'proportion':
+        return {
+          ...metric,
+          canary: { events: metric.canary.events.slice(count), total: metric.canary.total.slice(count) },
+        };
+      case 'histogram':
+        return { ...metric, canary: { counts: metric.canary.counts.slice(count) } };
+      case 'gauge':
+        return { ...metric, canary: metric.canary.slice(count) };
+    }
+  });
 }
 
 /** Where the healthy side of what failed is found: in the live baseline, or in the time before. */

@@ -22,6 +22,8 @@ export interface LookContext extends ReadingContext {
   judgeNamed(name: string): Judge | undefined;
   /** What the delivery runs; null when it cannot be asked. */
   stateOf(application: string, signal: AbortSignal): Promise<DeliveryState | null>;
+  /** Whether the delivery of the application can say what it runs. */
+  canObserve(application: string): boolean;
   /** Id of the rollback that a final analysis leads to or checks, known before it is made. */
   rollbackOf(analysis: Analysis): string | null;
 }
@@ -102,7 +104,7 @@ async function confirmed(
     measurements: before,
   });
   const excuse = notOfThisRelease(plan, confirmation);
-  if (excuse !== null) return inconclusive('not_at_release', excuse);
+  if (excuse !== null) return inconclusive(excuse.code, excuse.sentence);
   const without = forgetful(context, plan, analysis);
   const liveSince = Date.parse(confirmation.liveSince);
   if (without.length > 0) {
@@ -163,7 +165,7 @@ async function judgedTick(
   const troubled = withTrouble(tick.measurements, analysis, state);
   const last = done >= analysis.ticks.planned;
   const measured = await judgementOf(context, asked.application, analysis, troubled, last);
-  const judgement = undeployable(measured, troubled, state) ?? measured;
+  const judgement = undeployable(measured, troubled, state) ?? confirmedBy(context, analysis, state, measured, last);
   const after = looked(analysis, done, judgement, warnings);
   if (judgement.verdict === null) return { analysis: after, measurements: troubled };
   const final = judged(after, explained(judgement, troubled, tick.missing), judgement.verdict, context.clock.now());
@@ -177,7 +179,7 @@ async function stateOf(
   done: number,
   signal: AbortSignal,
 ): Promise<DeliveryState | null> {
-  if (analysis.kind === 'recovery' || done <= analysis.ticks.warmup) return null;
+  if (analysis.kind === 'recovery' || (analysis.confirmation === undefined && done <= analysis.ticks.warmup)) return null;
   return context.stateOf(analysis.application, signal);
 }
 
@@ -235,9 +237,26 @@ function sidesOf({ canary, baseline, control }: Template, { kind, confirmation }
  * must neither fail nor pass for it (design 5.7).
  */
 function supersededBy(analysis: Analysis, state: DeliveryState | null): string | null {
-  if (analysis.confirmation?.comparison === 'before-after') return null;
-  const canary = state?.canary ?? null;
-  return canary === null || sameCommit(canary, analysis.revision) ? null : canary;
+  const is = (commit: string | null) => commit !== null && sameCommit(commit, analysis.revision);
+  const { canary, stable } = state ?? { canary: null, stable: null };
+  if (is(canary)) return null;
+  if (analysis.confirmation?.comparison !== 'before-after') return canary;
+  // What serves everybody is measured, so it is this release only while it is the stable one.
+  return is(stable) ? null : (stable ?? canary);
+}
+
+/** An alert is a hint: nothing fails because of it while the cluster cannot be asked what it runs (design 5.6). */
+function confirmedBy(
+  context: LookContext,
+  analysis: Analysis,
+  state: DeliveryState | null,
+  judgement: Judgement,
+  last: boolean,
+): Judgement {
+  const unseen = state === null && context.canObserve(analysis.application);
+  if (analysis.confirmation === undefined || judgement.verdict !== 'fail' || !unseen) return judgement;
+  const sentence = `${judgement.sentence}; but it cannot be asked whether the cluster still runs this revision`;
+  return { ...judgement, verdict: last ? 'inconclusive' : null, code: 'delivery_unknown', sentence };
 }
 
 /** An end without any measurement names the cause instead of a statistic. */

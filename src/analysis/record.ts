@@ -38,6 +38,7 @@ export const Confirmation = Type.Object(
         'baseline: the revision is the canary and is compared with the live baseline; before-after: with the time before it went live, which a shared fault confounds',
     }),
     liveSince: time('When the revision went live, as far as is known.'),
+    startKnown: Type.Boolean({ description: 'false: it was there already when davylamp first looked.' }),
     alert: Type.Object({
       name: Type.String({ description: 'Its alertname.' }),
       fingerprint: Type.String(),

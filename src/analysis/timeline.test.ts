@@ -2,14 +2,15 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Delivery, Liveness } from '../delivery/port.ts';
+import type { Delivery, DeliveryState, Liveness } from '../delivery/port.ts';
 import { openEmbedded } from '../store/embedded/database.ts';
 import { createEmbeddedStore } from '../store/embedded/store.ts';
 import type { Store } from '../store/port.ts';
-import { Timeline, WATCH_MS } from './timeline.ts';
+import { Timeline } from './timeline.ts';
 
 const signal = new AbortController().signal;
 const MINUTE = 60_000;
+const LOOK_MS = 15_000;
 const [OLD, NEW, NEXT] = ['a', 'b', 'c'].map((digit) => digit.repeat(40)) as [string, string, string];
 
 let now = Date.parse('2026-01-01T12:00:00.000Z');
@@ -18,18 +19,20 @@ let folder: string;
 let store: Store;
 let close: () => Promise<void>;
 let runs: { canary: string | null; stable: string | null };
-let history: Liveness[] | Error;
+let history: Liveness[];
+let down: boolean;
+let phase: DeliveryState['phase'];
 let timeline: Timeline;
 let faults: unknown[];
 
 const delivery: Delivery = {
   type: 'double',
   can: { observe: true, abort: false, annotate: false, sync: false },
-  observe: async () => ({ ...runs, synced: null, phase: 'progressing' }),
-  history: async () => {
-    if (history instanceof Error) throw history;
-    return history;
+  observe: async () => {
+    if (down) throw new Error('no answer');
+    return { ...runs, synced: null, phase };
   },
+  history: async () => history,
   abort: async () => 'not_running',
   annotate: async () => undefined,
   sync: async () => undefined,
@@ -45,6 +48,8 @@ beforeEach(async () => {
   };
   runs = { canary: null, stable: OLD };
   history = [];
+  down = false;
+  phase = 'progressing';
   faults = [];
   timeline = new Timeline({ store, clock, deliveries: new Map([['shop', delivery]]), onFault: (_, error) => faults.push(error) });
 });
@@ -54,12 +59,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Looks at what runs, then time goes on. */
+/** Looks at what runs, again and again, while time goes on. */
 async function runFor(ms: number, what: typeof runs): Promise<number> {
   runs = what;
   const began = now;
-  await timeline.watch(signal);
-  now += ms;
+  while (now < began + ms) {
+    await timeline.watch(signal);
+    now += LOOK_MS;
+  }
   return began;
 }
 
@@ -69,7 +76,7 @@ describe('the revision that was live at a moment', () => {
     const second = await runFor(10 * MINUTE, { canary: null, stable: NEW });
     await runFor(10 * MINUTE, { canary: null, stable: NEXT });
     expect(await timeline.liveAt('shop', first + 5 * MINUTE, signal)).toMatchObject({ revision: OLD });
-    expect(await timeline.liveAt('shop', second + 5 * MINUTE, signal)).toEqual({ revision: NEW, since: second - WATCH_MS });
+    expect(await timeline.liveAt('shop', second + 5 * MINUTE, signal)).toMatchObject({ revision: NEW });
     expect(await timeline.liveAt('shop', now, signal)).toMatchObject({ revision: NEXT });
   });
 
@@ -97,9 +104,50 @@ describe('the revision that was live at a moment', () => {
     history = [{ revision: NEW, role: 'stable', from: began, to: null }];
     await runFor(MINUTE, { canary: null, stable: NEW });
     expect(await timeline.liveAt('shop', began + MINUTE, signal)).toEqual({ revision: NEW, since: began });
-    history = new Error('no answer');
+  });
+
+  it('is not told from what was seen before while the cluster cannot be asked', async () => {
+    await runFor(MINUTE, { canary: null, stable: OLD });
+    down = true;
+    await expect(timeline.liveAt('shop', now, signal)).rejects.toThrow('no answer');
+    down = false;
+    runs = { canary: NEW, stable: OLD };
     expect(await timeline.liveAt('shop', now, signal)).toMatchObject({ revision: NEW });
-    expect(faults).toHaveLength(1);
+  });
+
+  it('is not an aborted canary, which serves nobody', async () => {
+    await runFor(5 * MINUTE, { canary: NEW, stable: OLD });
+    phase = 'aborted';
+    const aborted = await runFor(5 * MINUTE, { canary: NEW, stable: OLD });
+    expect(await timeline.liveAt('shop', aborted + MINUTE, signal)).toMatchObject({ revision: OLD });
+  });
+
+  it('is live from its own time on where another one ran in between, whatever the cluster says of its making', async () => {
+    const making = await runFor(5 * MINUTE, { canary: NEW, stable: OLD });
+    await runFor(5 * MINUTE, { canary: NEXT, stable: OLD });
+    const again = await runFor(MINUTE, { canary: NEW, stable: OLD });
+    history = [{ revision: NEW, role: 'canary', from: making, to: null }];
+    const live = await timeline.liveAt('shop', again, signal);
+    expect(live?.revision).toBe(NEW);
+    expect(live?.since).toBeGreaterThan(making + 4 * MINUTE);
+  });
+
+  it('was not the one of the cluster before the cluster made it, however late we saw it', async () => {
+    await runFor(30_000, { canary: null, stable: OLD });
+    const seen = await runFor(MINUTE, { canary: NEW, stable: OLD });
+    history = [{ revision: NEW, role: 'canary', from: seen - 10_000, to: null }];
+    expect(await timeline.liveAt('shop', seen - 20_000, signal)).toMatchObject({ revision: OLD });
+    expect(await timeline.liveAt('shop', seen - 5_000, signal)).toEqual({ revision: NEW, since: seen - 10_000 });
+  });
+
+  it('went live at a known time where a look just before did not see it, and not where it was there at the first look', async () => {
+    const first = await runFor(30_000, { canary: null, stable: OLD });
+    const second = await runFor(MINUTE, { canary: NEW, stable: OLD });
+    const old = await timeline.liveAt('shop', first, signal);
+    const fresh = await timeline.liveAt('shop', second, signal);
+    if (old === null || fresh === null) throw new Error('nothing is known');
+    expect(await timeline.knowsStart('shop', old, signal)).toBe(false);
+    expect(await timeline.knowsStart('shop', fresh, signal)).toBe(true);
   });
 
   it('is remembered once, also when two processes look at the same time', async () => {

@@ -12,8 +12,12 @@ export interface TimelineContext {
   onFault(application: string, error: unknown): void;
 }
 
-/** When davylamp looks at what runs; a revision is known to be live so much later than it is, at most. */
+/** How often davylamp looks at what runs. */
 export const WATCH_MS = 15_000;
+/** That a revision is still there is written down this often. */
+const SEEN_MS = 60_000;
+/** Two looks between which a revision went live tell when that was, if no more than this lies between them. */
+const MOST_BETWEEN_MS = 90_000;
 const DELIVERY_TIMEOUT_MS = 10_000;
 /** Times that are kept of one revision: a revision that comes and goes is known by its last ones. */
 const MOST_SPANS = 20;
@@ -22,12 +26,38 @@ const MOST_SIGHTINGS = 200;
 type Role = Liveness['role'];
 const ROLES: readonly Role[] = ['canary', 'stable'];
 
+/** A time in which a revision was seen live. */
+interface Span {
+  /** First seen. */
+  from: number;
+  /** Last looked without seeing it; null when it was there already at the first look of all. */
+  after: number | null;
+  /** Seen no more; null while it is live. */
+  to: number | null;
+  /** Last seen, to within a minute. */
+  seenAt: number;
+}
+
 /** What the store keeps of a revision that was seen live in one role. */
 interface Sighting {
   application: string;
   revision: string;
   role: Role;
-  spans: { from: number; to: number | null }[];
+  spans: Span[];
+}
+
+/** What is known of a revision at a moment. */
+export interface LiveRevision {
+  revision: string;
+  /** Since when it was live then, milliseconds since the epoch. */
+  since: number;
+}
+
+interface Account extends Liveness {
+  /** When we first saw it; null for what the cluster tells. */
+  seenFrom: number | null;
+  /** Whether `from` is when it went live, and not only when somebody first looked. */
+  known: boolean;
 }
 
 /**
@@ -36,6 +66,8 @@ interface Sighting {
  */
 export class Timeline {
   readonly #context: TimelineContext;
+  /** When this process last saw what an application runs. */
+  readonly #lookedAt = new Map<string, number>();
 
   constructor(context: TimelineContext) {
     this.#context = context;
@@ -47,10 +79,7 @@ export class Timeline {
       [...this.#context.deliveries].map(async ([application, delivery]) => {
         if (!delivery.can.observe) return;
         try {
-          await this.see(
-            application,
-            await delivery.observe(AbortSignal.any([signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS)])),
-          );
+          await this.see(application, await delivery.observe(withTimeout(signal)));
         } catch (error) {
           signal.throwIfAborted();
           this.#context.onFault(application, error);
@@ -60,24 +89,35 @@ export class Timeline {
   }
 
   /** Stores what changed since the last look; most looks store nothing. */
-  async see(application: string, state: Pick<DeliveryState, 'canary' | 'stable'>): Promise<void> {
+  async see(application: string, state: Pick<DeliveryState, 'canary' | 'stable' | 'phase'>): Promise<void> {
     const now = this.#context.clock.now();
     const open = await this.#sightings(application, true);
+    const lookedAt = this.#lookedAt.get(application) ?? lastLook(open);
+    // An aborted canary takes no traffic, however long its template stays there.
+    const lives = { canary: state.phase === 'aborted' ? null : state.canary, stable: state.stable };
     for (const role of ROLES) {
-      const live = state[role];
+      const live = lives[role];
       // An unknown stable revision is no news; no canary is the news that it is gone.
       if (live === null && role === 'stable') continue;
+      let seen = false;
       for (const record of open) {
         const sighting = sightingIn(record);
-        if (sighting.role === role && (live === null || !sameCommit(sighting.revision, live))) {
-          await this.#store(record, { ...sighting, spans: closed(sighting.spans, now) });
+        if (sighting.role !== role) continue;
+        if (live !== null && sameCommit(sighting.revision, live)) {
+          seen = true;
+          if (sighting.spans.some(({ to, seenAt }) => to === null && now - seenAt >= SEEN_MS)) {
+            await this.#store(record, {
+              ...sighting,
+              spans: sighting.spans.map((span) => (span.to === null ? { ...span, seenAt: now } : span)),
+            });
+          }
+        } else {
+          await this.#store(record, { ...sighting, spans: closed(sighting.spans, lookedAt ?? now) });
         }
       }
-      const known = open.some(
-        (record) => sightingIn(record).role === role && sameCommit(sightingIn(record).revision, live ?? ''),
-      );
-      if (live !== null && !known) await this.#begin(application, role, live, now);
+      if (live !== null && !seen) await this.#begin(application, role, live, { now, lookedAt });
     }
+    this.#lookedAt.set(application, now);
   }
 
   /**
@@ -85,35 +125,62 @@ export class Timeline {
    *
    * @param at milliseconds since the epoch
    * @returns null when nothing is known of that moment
+   * @throws what the delivery says when it cannot be asked: what was seen before may be over, so it is no answer
    */
-  async liveAt(application: string, at: number, signal: AbortSignal): Promise<{ revision: string; since: number } | null> {
-    const known = [...(await this.#fromCluster(application, signal)), ...(await this.#fromStore(application))];
-    const live = known.filter(({ from, to }) => from <= at && (to === null || to > at));
+  async liveAt(application: string, at: number, signal: AbortSignal): Promise<LiveRevision | null> {
+    const found = await this.#liveAt(application, at, signal);
+    return found === null ? null : { revision: found.revision, since: found.from };
+  }
+
+  /**
+   * Whether the moment at which a revision went live is known, and not only that it was there when davylamp first looked.
+   *
+   * @param since as `liveAt` said it
+   */
+  async knowsStart(application: string, { revision, since }: LiveRevision, signal: AbortSignal): Promise<boolean> {
+    const accounts = [...(await this.#fromCluster(application, signal)), ...(await this.#fromStore(application))];
+    return accounts.some((account) => account.known && account.from === since && sameCommit(account.revision, revision));
+  }
+
+  async #liveAt(application: string, at: number, signal: AbortSignal): Promise<Account | null> {
+    const delivery = this.#context.deliveries.get(application);
+    // A look after that moment has seen what ran; without one, what was seen before may have been over.
+    if (delivery?.can.observe === true && (this.#lookedAt.get(application) ?? -Infinity) < at) {
+      await this.see(application, await delivery.observe(withTimeout(signal)));
+    }
+    const cluster = await this.#fromCluster(application, signal);
+    const seen = await this.#fromStore(application);
+    // Where the cluster names the very start that we saw a little late, its account is the exact one.
+    const isTold = ({ revision, role, from, seenFrom }: Account) =>
+      cluster.some(
+        (one) => one.role === role && sameCommit(one.revision, revision) && one.from >= from && one.from <= (seenFrom ?? from),
+      );
+    const all = [...cluster, ...seen.filter((one) => !isTold(one))];
+    const between = (one: Account) => (other: Account) =>
+      other.role === one.role && !sameCommit(other.revision, one.revision) && other.from > one.from && other.from <= at;
+    const live = all.filter((one) => one.from <= at && (one.to === null || one.to > at) && !all.some(between(one)));
     // Both may have been seen in the same look: of the two, the canary is the newer one.
     const newest = live.toSorted((one, other) => other.from - one.from || rank(one) - rank(other)).at(0);
     if (newest === undefined) return null;
-    // Of one revision the earliest account counts: ours is late by up to one look, the cluster's is not.
     const same = live.filter(({ revision, role }) => role === newest.role && sameCommit(revision, newest.revision));
-    return { revision: newest.revision, since: Math.min(...same.map(({ from }) => from)) };
+    // The cluster knows when it began, where nothing else ran in between; we see it up to one look later.
+    return same.find((one) => cluster.includes(one)) ?? same.toSorted((one, other) => one.from - other.from).at(0) ?? newest;
   }
 
-  async #fromCluster(application: string, signal: AbortSignal): Promise<readonly Liveness[]> {
+  async #fromCluster(application: string, signal: AbortSignal): Promise<Account[]> {
     const delivery = this.#context.deliveries.get(application);
     if (delivery?.history === undefined) return [];
-    try {
-      return await delivery.history(AbortSignal.any([signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS)]));
-    } catch (error) {
-      signal.throwIfAborted();
-      this.#context.onFault(application, error);
-      return [];
-    }
+    return (await delivery.history(withTimeout(signal))).map((one) => ({ ...one, seenFrom: null, known: true }));
   }
 
-  async #fromStore(application: string): Promise<Liveness[]> {
+  async #fromStore(application: string): Promise<Account[]> {
     const records = await this.#sightings(application, undefined);
     return records.map(sightingIn).flatMap(({ revision, role, spans }) =>
-      // We see a revision late, so an alert may begin before we saw it.
-      spans.map(({ from, to }) => ({ revision, role, from: from - WATCH_MS, to })),
+      spans.map(({ from, after, to }) => {
+        // It began between two looks, so an alert may have begun before we saw it; not when too long lay between them.
+        const close = after !== null && from - after <= MOST_BETWEEN_MS;
+        return { revision, role, from: close ? after + 1 : from, to, seenFrom: from, known: close };
+      }),
     );
   }
 
@@ -122,11 +189,12 @@ export class Timeline {
     return (await this.#context.store.list('sighting', query)).records;
   }
 
-  async #begin(application: string, role: Role, revision: string, now: number): Promise<void> {
+  async #begin(application: string, role: Role, revision: string, seen: { now: number; lookedAt: number | null }): Promise<void> {
+    const { now, lookedAt } = seen;
     const known = await this.#context.store.get('sighting', idOf(application, role, revision));
-    const spans = known === undefined ? [] : closed(sightingIn(known).spans, now);
-    const sighting = { application, role, revision, spans: [...spans, { from: now, to: null }].slice(-MOST_SPANS) };
-    await this.#store(known, sighting);
+    const spans = known === undefined ? [] : closed(sightingIn(known).spans, lookedAt ?? now);
+    const fresh = { from: now, after: lookedAt, to: null, seenAt: now };
+    await this.#store(known, { application, role, revision, spans: [...spans, fresh].slice(-MOST_SPANS) });
   }
 
   async #store(known: StoredRecord | undefined, sighting: Sighting): Promise<void> {
@@ -156,8 +224,22 @@ function idOf(application: string, role: Role, revision: string): string {
   return `${application}/${role}/${revision}`;
 }
 
-function closed(spans: Sighting['spans'], now: number): Sighting['spans'] {
-  return spans.map(({ from, to }) => ({ from, to: to ?? now }));
+function closed(spans: readonly Span[], at: number): Span[] {
+  return spans.map((span) => (span.to === null ? { ...span, to: Math.max(at, span.seenAt) } : span));
+}
+
+/** When anybody last saw one of the revisions that were live, to within a minute. */
+function lastLook(open: readonly StoredRecord[]): number | null {
+  const times = open.flatMap((record) =>
+    sightingIn(record)
+      .spans.filter(({ to }) => to === null)
+      .map(({ seenAt }) => seenAt),
+  );
+  return times.length === 0 ? null : Math.max(...times);
+}
+
+function withTimeout(signal: AbortSignal): AbortSignal {
+  return AbortSignal.any([signal, AbortSignal.timeout(DELIVERY_TIMEOUT_MS)]);
 }
 
 /** Records of sightings are written by this module only, so their shape is known. */

@@ -57,6 +57,13 @@ export function createEngine(deps: EngineDependencies) {
       return null;
     }
   };
+  const canObserve = (application: string) => deliveries.get(application)?.can.observe === true;
+  const timeline = new Timeline({
+    store,
+    clock,
+    deliveries,
+    onFault: (application, error) => complain(`the delivery of ${application} could not be asked what it runs`)(error),
+  });
   const analyses = new Analyses({
     store,
     queue,
@@ -70,7 +77,15 @@ export function createEngine(deps: EngineDependencies) {
       return revisionOf(named, from, AbortSignal.timeout(LOOKUP_TIMEOUT_MS));
     },
     stateOf,
-    onStarted: ({ application }) => metrics.analysisStarted(application),
+    canObserve,
+    knowsStart: (application, live, signal) => timeline.knowsStart(application, live, signal),
+    onStarted: ({ application, kind, revision }) => {
+      metrics.analysisStarted(application);
+      if (kind !== 'release' || canObserve(application)) return;
+      // Nobody else can tell what is live: the analysis of a release says so.
+      const state = { canary: revision, stable: null, phase: 'progressing' as const };
+      timeline.see(application, state).catch(complain('what is released could not be stored'));
+    },
   });
   const conductor = new Conductor({
     store,
@@ -81,6 +96,7 @@ export function createEngine(deps: EngineDependencies) {
     judgeNamed: (name) => tracedJudge(tracing, name, judgeNamed(name)),
     reach,
     stateOf,
+    canObserve,
     rollbackOf: (analysis) => (analysis.kind === 'recovery' ? analysis.rollback : rollbacks.idFor(analysis)),
     onEnded: async (analysis) => {
       if (analysis.kind !== 'recovery') return { rollback: await rollbacks.decide(analysis) };
@@ -90,12 +106,6 @@ export function createEngine(deps: EngineDependencies) {
     onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
     onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
     onSettled: (analysis) => tellAnalysis(analysis, log, metrics),
-  });
-  const timeline = new Timeline({
-    store,
-    clock,
-    deliveries,
-    onFault: (application, error) => complain(`the delivery of ${application} could not be asked what it runs`)(error),
   });
   const reconciler = new Reconciler({
     store,

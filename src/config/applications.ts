@@ -30,12 +30,17 @@ export function routedApplications(config: ResolvedConfig): RoutedApplication[] 
   return Object.entries(config.applications).map(([name, { alerts }]) => ({ name, alerts }));
 }
 
+/** A signed webhook is good for five minutes in both directions; so long it must be known, and some more. */
+const LEAST_KEY_MS = 15 * 60_000;
+
 /** How long closed records are kept, in milliseconds by kind. */
-export function keepOf({ retention }: ResolvedConfig): Keep {
-  const { analyses, rollbacks, alerts, keys, sightings } = retention;
-  const [analysis, rollback, alert, key, sighting] = [analyses, rollbacks, alerts, keys, sightings].map(parseDuration);
+export function keepOf({ retention, alerts }: ResolvedConfig): Keep {
+  const { analyses, rollbacks, keys, sightings } = retention;
+  const [analysis, rollback, alert, key, sighting] = [analyses, rollbacks, retention.alerts, keys, sightings].map(parseDuration);
+  // What was told once must be known for as long as it may be told again.
+  const told = Math.max(alert ?? 0, parseDuration(alerts.window));
   // What a webhook led to stands in the records of its alerts.
-  return { analysis, rollback, alert, webhook: alert, idempotency: key, sighting };
+  return { analysis, rollback, alert: told, webhook: told, idempotency: Math.max(key ?? 0, LEAST_KEY_MS), sighting };
 }
 
 function mapped<T>(config: ResolvedConfig, make: (name: string, application: ResolvedApplication) => T): Map<string, T> {

@@ -27,6 +27,8 @@ const SKIP_CI = /\[\s*(?:(?:skip|no)[\s_-]+[\w-]{1,30}|[\w-]{1,30}[\s_-]+skip)\s
 const SKIP_CHECKS = /^\s*skip-checks\s*:/i;
 /** A forge would close the issue that the reverted commit named; a space keeps it a text. */
 const ISSUE = /#(?=\w)/g;
+/** … and call whoever it names. */
+const MENTION = /@(?=\w)/g;
 /** Control, format (bidirectional overrides among them) and separator characters; joiners are part of ordinary text. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const JOINERS = new Set(['\u200c', '\u200d']);
@@ -75,7 +77,10 @@ export function revertMessage(order: RevertMessage): string {
     ...(order.evidence === null ? [] : [['Davylamp-Evidence', order.evidence]]),
   ];
   // A line of dashes would end the message for `git interpret-trailers`.
-  const sentence = line(order.verdictSentence, SENTENCE_LIMIT).replace(/^[-\s]+/, '');
+  const sentence = line(order.verdictSentence, SENTENCE_LIMIT)
+    .replace(/^[-\s]+/, '')
+    .replaceAll(ISSUE, '# ')
+    .replaceAll(MENTION, '@ ');
   return [
     `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '# ')}"`,
     `This reverts commit ${bad.sha}${reversed}.`,

@@ -5,6 +5,9 @@ import { weaker, type Mode, type Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { moved } from './transitions.ts';
 
+/** Who asked for what an alert led to. */
+export const ALERT = 'alert';
+
 /** What a new rollback is about, and why. */
 export interface Cause {
   badCommit: string;
@@ -26,7 +29,7 @@ export function causeOf(analysis: Analysis): Cause | null {
     badCommit: analysis.revision,
     trigger: 'analysis',
     analysis: analysis.id,
-    requestedBy: analysis.kind === 'confirmation' ? 'alert' : 'analysis',
+    requestedBy: analysis.kind === 'confirmation' ? ALERT : 'analysis',
     confounded: analysis.judgement?.confounded ?? true,
     undeployable: decidedBy === DELIVERY_METRIC,
     sentence: analysis.sentence,

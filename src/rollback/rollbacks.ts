@@ -8,7 +8,7 @@ import type { CommitFacts, Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
 import { rollbackId } from './identity.ts';
-import { causeOf, opened, reopened, type Cause } from './opening.ts';
+import { ALERT, causeOf, opened, reopened, type Cause } from './opening.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
@@ -111,7 +111,7 @@ export class Rollbacks {
       badCommit: order.revision,
       trigger: 'alert',
       analysis: null,
-      requestedBy: 'alert',
+      requestedBy: ALERT,
       // The configuration says to trust this alert: that is the opting in.
       confounded: false,
       sentence: order.sentence,

@@ -1,8 +1,10 @@
 import { sameCommit } from '../analysis/revision.ts';
+import type { DeliveryState } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
 import type { CommitFacts } from '../git/port.ts';
-import { deliveryOf, policyOf, type ExecutorContext } from './context.ts';
+import { deliveryOf, policyOf, repositoryOf, type ExecutorContext } from './context.ts';
 import { heldBy, type GuardFacts, type Held } from './guards.ts';
+import { ALERT } from './opening.ts';
 import { isOpen, type Rollback } from './record.ts';
 import { rollbackIn } from './stored.ts';
 import { short, sinceStep } from './transitions.ts';
@@ -54,18 +56,33 @@ export async function otherCanary(
 ): Promise<Held | null> {
   const delivery = deliveryOf(context, rollback);
   if (rollback.trigger === 'manual' || rollback.approvedBy !== null || !delivery.can.observe) return null;
-  let canary: string | null;
+  let state: DeliveryState;
   try {
-    canary = (await delivery.observe(signal)).canary;
+    state = await delivery.observe(signal);
   } catch (error) {
     signal.throwIfAborted();
     const waited = sinceStep(rollback, FIRST_STEPS, context.clock.now());
-    if (error instanceof CodedError && (silent === 'go on' || waited > CONTROLLER_GRACE_MS)) return null;
-    throw error;
+    const overdue = silent === 'go on' || waited > CONTROLLER_GRACE_MS;
+    if (!(error instanceof CodedError) || !overdue) throw error;
+    // A controller that asked for the analysis runs this revision; of an alert's nobody has said so but the cluster.
+    return rollback.requestedBy === ALERT ? silentCluster(error) : null;
   }
-  if (canary === null || sameCommit(canary, rollback.badCommit)) return null;
-  const sentence = `the cluster runs ${short(canary)} as the canary, not ${short(rollback.badCommit)}, which was judged; look at both, then approve or refuse`;
+  const { canary, stable } = state;
+  if (canary !== null) return sameCommit(canary, rollback.badCommit) ? null : otherRuns(rollback, canary, 'as the canary');
+  if (stable === null || sameCommit(stable, rollback.badCommit)) return null;
+  // An older stable revision is what an abort leaves; a newer one means that somebody fixed forward (design 5.7).
+  const newer = await repositoryOf(context, rollback).isAncestor(rollback.badCommit, stable, signal);
+  return newer ? otherRuns(rollback, stable, 'by now') : null;
+}
+
+function otherRuns({ badCommit }: Rollback, runs: string, how: string): Held {
+  const sentence = `the cluster runs ${short(runs)} ${how}, not ${short(badCommit)}, which was judged; look at both, then approve or refuse`;
   return { code: 'another_revision_runs', sentence };
+}
+
+function silentCluster(error: CodedError): Held {
+  const sentence = `an alert led to this, and the cluster cannot be asked whether it runs the revision (${error.message}); look at it, then approve or refuse`;
+  return { code: 'delivery_unknown', sentence };
 }
 
 export async function factsOf(
