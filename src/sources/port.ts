@@ -14,6 +14,11 @@ export interface SourceQuery {
   /** Labels that tell the side (canary, baseline), to be added to the selector. */
   labels: Readonly<Record<string, string>>;
   aggregate: 'sum' | 'avg' | 'max' | 'min';
+  /**
+   * The query is one part of a proportion; the other part has the same name. Both are counted over the same time of the
+   * same targets: when one of them cannot be answered, both are missing, and both catch up later.
+   */
+  pair?: { name: string; part: 'total' | 'events' };
   /** Documents are searched instead; sources that hold series answer such a query with `missing`. */
   search?: SourceSearch;
 }

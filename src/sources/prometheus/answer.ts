@@ -29,6 +29,8 @@ export interface QueryAnswer {
   error: string;
   /** `warnings` and `infos` together. */
   notes: readonly string[];
+  /** What answered did not have everything, or is not sure of it: there are `warnings`, or `isPartial` (VictoriaMetrics). */
+  partial: boolean;
   /** scalar, string, vector or matrix; '' when there is none. */
   resultType: string;
   series: readonly SampledSeries[];
@@ -63,6 +65,7 @@ export function createAnswerDecoder(): AnswerDecoder {
     errorType: '',
     error: '',
     notes: [],
+    partial: false,
     resultType: '',
     series: [],
     scalar: NaN,
@@ -98,8 +101,14 @@ function* readAnswer(bytes: Bytes, into: { -readonly [K in keyof QueryAnswer]: Q
           into[key] = textOf(yield* jsonValue(bytes, LONGEST_TEXT), bytes);
           return;
         case 'warnings':
-        case 'infos':
-          into.notes = [...into.notes, ...notesOf(yield* jsonValue(bytes, LONGEST_TEXT))].slice(0, MOST_NOTES);
+        case 'infos': {
+          const notes = notesOf(yield* jsonValue(bytes, LONGEST_TEXT));
+          if (key === 'warnings' && notes.length > 0) into.partial = true;
+          into.notes = [...into.notes, ...notes].slice(0, MOST_NOTES);
+          return;
+        }
+        case 'isPartial':
+          if ((yield* jsonValue(bytes, LONGEST_KEY)) === true) into.partial = true;
           return;
         case 'data':
           if ((yield* peek(bytes)) === 0x7b) yield* readData(bytes, into);

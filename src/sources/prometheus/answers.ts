@@ -2,7 +2,8 @@ import { aggregated } from '../aggregate.ts';
 import { sumBuckets } from '../buckets.ts';
 import type { SourceAnswer, SourceQuery } from '../port.ts';
 import type { SampledSeries } from './answer.ts';
-import { countSeries, type CounterState, type KnownBy } from './counters.ts';
+import { countSeries, type CounterState } from './counters.ts';
+import type { Coverage } from './coverage.ts';
 import { countNative, nativeBuckets, onBounds } from './native.ts';
 
 export interface Missing {
@@ -37,12 +38,12 @@ export function missing({ code, sentence }: Missing): SourceAnswer {
 }
 
 /** What a counter query counted since its last count, summed over its series. */
-export function countAnswer(series: readonly SampledSeries[], state: CounterState, knownBy: KnownBy): Outcome {
+export function countAnswer(series: readonly SampledSeries[], state: CounterState, coverage: Coverage): Outcome {
   if (series.length === 0) return { kind: 'counted', answer: { kind: 'absent' } };
   if (series.some(({ histograms }) => histograms.length > 0)) {
     return { kind: 'waiting', code: 'not_a_counter', sentence: 'a matching series is a native histogram; ask for it as buckets' };
   }
-  const counts = countSeries(series, state, knownBy, () => null);
+  const counts = countSeries(series, state, coverage, () => null);
   let sum = 0;
   let known = 0;
   for (const { increase } of counts) {
@@ -57,7 +58,7 @@ export function countAnswer(series: readonly SampledSeries[], state: CounterStat
 }
 
 /** As `countAnswer`, for classic (`le`) and native histograms. */
-export function bucketsAnswer(series: readonly SampledSeries[], state: CounterState, knownBy: KnownBy): Outcome {
+export function bucketsAnswer(series: readonly SampledSeries[], state: CounterState, coverage: Coverage): Outcome {
   if (series.length === 0) return { kind: 'counted', answer: { kind: 'absent' } };
   const native = series.filter(({ histograms }) => histograms.length > 0);
   if (native.length > 0 && native.length < series.length) {
@@ -67,13 +68,13 @@ export function bucketsAnswer(series: readonly SampledSeries[], state: CounterSt
       sentence: 'some matching series are native histograms and some are not; select one kind',
     };
   }
-  return native.length > 0 ? nativeAnswer(native, state, knownBy) : classicAnswer(series, state, knownBy);
+  return native.length > 0 ? nativeAnswer(native, state, coverage) : classicAnswer(series, state, coverage);
 }
 
-function classicAnswer(series: readonly SampledSeries[], state: CounterState, knownBy: KnownBy): Outcome {
+function classicAnswer(series: readonly SampledSeries[], state: CounterState, coverage: Coverage): Outcome {
   const histograms = new Map<string, Map<number, number>>();
   let fresh = false;
-  for (const { labels, increase } of countSeries(series, state, knownBy, histogramOf)) {
+  for (const { labels, increase } of countSeries(series, state, coverage, histogramOf)) {
     const bound = boundOf(labels['le']);
     if (bound === null) return { kind: 'waiting', ...NOT_BUCKETS };
     if (increase === 'not_a_number') return { kind: 'waiting', ...NOT_A_NUMBER };
@@ -96,12 +97,12 @@ function bucketSum(histograms: Iterable<Map<number, number>>, size: number): Out
   return { kind: 'counted', answer: { kind: 'buckets', bounds: sum.bounds, counts: sum.counts, series: size } };
 }
 
-function nativeAnswer(series: readonly SampledSeries[], state: CounterState, knownBy: KnownBy): Outcome {
+function nativeAnswer(series: readonly SampledSeries[], state: CounterState, coverage: Coverage): Outcome {
   let sum: Float64Array | null = null;
   let known = 0;
   let fresh = false;
   for (const one of series) {
-    const count = countNative(one, state, knownBy);
+    const count = countNative(one, state, coverage);
     if (count.kind === 'merged') {
       const sentence =
         'a native histogram merged its buckets, so what it counted meanwhile cannot be told; the next tick goes on';

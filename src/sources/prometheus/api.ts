@@ -100,7 +100,13 @@ export function createPrometheusApi(
 
   return {
     async query(query, at, signal) {
-      const form = new URLSearchParams({ query, time: seconds(at), timeout: `${timeoutMs}ms` }).toString();
+      // Thanos then refuses what it can only answer in part; others do not know the word and pass over it.
+      const form = new URLSearchParams({
+        query,
+        time: seconds(at),
+        timeout: `${timeoutMs}ms`,
+        partial_response: 'false',
+      }).toString();
       const deadline = performance.now() + timeoutMs;
       for (let tried = 1; ; tried++) {
         try {

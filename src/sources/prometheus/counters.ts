@@ -1,6 +1,7 @@
-import { hash } from 'node:crypto';
 import { Type, type Static } from 'typebox';
 import type { LabelSet, SampledSeries } from './answer.ts';
+import { goneAfter, lastTime, type Coverage } from './coverage.ts';
+import { milliseconds, placeOf, seriesName, targetOf } from './targets.ts';
 
 /** How far one counter query has been counted. */
 export const CounterState = Type.Object({
@@ -8,6 +9,8 @@ export const CounterState = Type.Object({
   since: Type.Number(),
   /** Time of the last sample that was counted, in milliseconds, by target; null before the first count. */
   seen: Type.Union([Type.Record(Type.String(), Type.Number()), Type.Null()]),
+  /** Series that ended while their target went on, by target, with the time of their last sample. */
+  gone: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), Type.Number()))),
 });
 export type CounterState = Static<typeof CounterState>;
 
@@ -18,60 +21,19 @@ export interface SeriesCount {
   increase: number | 'nothing' | 'first' | 'not_a_number';
 }
 
-/** Whether a target was known by a time (milliseconds): some series of it had a sample then. */
-export type KnownBy = (target: string, time: number) => boolean;
-
-/**
- * What identifies the process that series come from. Prometheus gives each a label `instance`; series that were
- * brought in another way may have only the name of their pod.
- */
-export function targetOf(labels: LabelSet): string {
-  const { job = '', instance, pod = '' } = labels;
-  return shortHash(JSON.stringify(instance === undefined ? [job, 'pod', pod] : [job, instance]));
-}
-
-/** The samples of a target have the same times; of series without one nothing like that is known. */
-function placeOf(labels: LabelSet): string {
-  return labels['instance'] === undefined
-    ? shortHash(JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))))
-    : targetOf(labels);
-}
-
-/** A scrape may show up this long after the time that it bears. */
-const LATE_BY_MS = 15_000;
-
-/**
- * Which targets were known by when: those that were counted before, and those that have a sample of that age in what was
- * read now.
- *
- * @param states of all counter queries of the analysis
- * @param all series that were read now
- */
-export function knownTargets(states: Readonly<Record<string, CounterState>>, all: Iterable<SampledSeries>): KnownBy {
-  const counted = new Set(Object.values(states).flatMap(({ seen }) => Object.keys(seen ?? {})));
-  const earliest = new Map<string, number>();
-  for (const { labels, times, histograms } of all) {
-    const first = milliseconds(Math.min(times[0] ?? Infinity, histograms[0]?.time ?? Infinity));
-    const target = targetOf(labels);
-    earliest.set(target, Math.min(first, earliest.get(target) ?? Infinity));
-  }
-  // A target that was not counted although it was there by then can only have shown up late.
-  const margin = counted.size > 0 ? LATE_BY_MS : 0;
-  return (target, time) => counted.has(target) || (earliest.get(target) ?? Infinity) <= time - margin;
-}
-
 /**
  * Where counting goes on in a series: behind its last counted sample, whenever the samples after it arrived.
  *
  * - A base: the sample up to which it was counted.
- * - `from zero`: the series was born since, while its target was known before, so its first value counts.
- * - `from first`: nothing is known of the past of its target, so its first value may hold all of it.
+ * - `from zero`: the series was born since, while its target was scraped all the time, so its first value counts.
+ * - `from first`: its past is not known, and its first value may hold all of it: its target is new, was not read for
+ *   longer than samples are kept track of, or the series was there before under other labels or ended meanwhile.
  */
 export function startOf(
   labels: LabelSet,
   times: { length: number; at: (index: number) => number },
   state: CounterState,
-  knownBy: KnownBy,
+  coverage: Coverage,
 ): { base: number } | 'from zero' | 'from first' {
   const seen = state.seen?.[placeOf(labels)];
   // Counted before, and never seen: whatever is there has come since, even if its time lies before the last count.
@@ -79,7 +41,11 @@ export function startOf(
   let base = -1;
   for (let at = 0; at < times.length && times.at(at) <= counted; at++) base = at;
   if (base >= 0) return { base };
-  return knownBy(targetOf(labels), seen ?? state.since) ? 'from zero' : 'from first';
+  if (times.length === 0) return 'from zero';
+  const outOfReach = seen !== undefined && seen < state.since - coverage.lookbackMs;
+  const wasThere = state.gone?.[targetOf(labels)]?.[seriesName(labels)] !== undefined;
+  if (outOfReach || wasThere) return 'from first';
+  return coverage.wasBorn(labels, times.at(0), seen ?? state.since) ? 'from zero' : 'from first';
 }
 
 /**
@@ -89,7 +55,7 @@ export function startOf(
 export function countSeries(
   all: readonly SampledSeries[],
   state: CounterState,
-  knownBy: KnownBy,
+  coverage: Coverage,
   groupOf: (labels: LabelSet) => string | null,
 ): SeriesCount[] {
   const usable = all.map(finiteSamples);
@@ -105,7 +71,7 @@ export function countSeries(
   return all.map(({ labels }, index): SeriesCount => {
     const samples = usable[index];
     if (samples === undefined) return { labels, increase: 'not_a_number' };
-    const start = startOf(labels, samples, state, knownBy);
+    const start = startOf(labels, samples, state, coverage);
     const reset = resets.get(groupOf(labels) ?? '');
     let at = typeof start === 'object' ? start.base + 1 : 0;
     if (at >= samples.length) return { labels, increase: samples.strangeEnd ? 'not_a_number' : 'nothing' };
@@ -148,28 +114,25 @@ function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
 }
 
-export function milliseconds(time: number): number {
-  return Math.round(time * 1_000);
-}
-
 /**
  * The state after a count.
  *
  * @param to end of the window, milliseconds since the epoch
  * @param forget places whose last sample is older take no part any more: it will not be read again
  */
-export function counted(state: CounterState, all: readonly SampledSeries[], to: number, forget: number): CounterState {
+export function counted(
+  state: CounterState,
+  all: readonly SampledSeries[],
+  { to, forget }: { to: number; forget: number },
+  coverage: Coverage,
+): CounterState {
   const seen: Record<string, number> = {};
   for (const [place, time] of Object.entries(state.seen ?? {})) if (time >= forget) seen[place] = time;
-  for (const { labels, times, histograms } of all) {
-    const last = milliseconds(Math.max(times.at(-1) ?? -Infinity, histograms.at(-1)?.time ?? -Infinity));
-    const place = placeOf(labels);
+  for (const series of all) {
+    const last = lastTime(series);
+    const place = placeOf(series.labels);
     if (Number.isFinite(last)) seen[place] = Math.max(last, seen[place] ?? -Infinity);
   }
-  return { since: to, seen };
-}
-
-/** 72 bits: enough that many thousand series do not meet by chance, few enough for a cursor that is stored every tick. */
-export function shortHash(text: string): string {
-  return hash('sha256', text, 'base64url').slice(0, 12);
+  const gone = goneAfter(state.gone, all, forget, coverage);
+  return { since: to, seen, ...(gone !== undefined && { gone }) };
 }

@@ -1,6 +1,8 @@
 import type { BucketCounts } from '../buckets.ts';
 import type { NativeSample, SampledSeries } from './answer.ts';
-import { milliseconds, startOf, type CounterState, type KnownBy } from './counters.ts';
+import { startOf, type CounterState } from './counters.ts';
+import type { Coverage } from './coverage.ts';
+import { milliseconds } from './targets.ts';
 
 /** Bounds grow by 2^(1/4), about 19 %, from 2^-17 (8 millionths) to 2^33 (9 thousand millions). */
 const STEPS_PER_DOUBLING = 4;
@@ -51,9 +53,9 @@ function placeOfBound(upper: number): number {
 }
 
 /** As `countSeries`, for one series of native histograms. */
-export function countNative({ labels, histograms }: SampledSeries, state: CounterState, knownBy: KnownBy): NativeCount {
+export function countNative({ labels, histograms }: SampledSeries, state: CounterState, coverage: Coverage): NativeCount {
   const times = { length: histograms.length, at: (index: number) => milliseconds(histograms[index]?.time ?? 0) };
-  const start = startOf(labels, times, state, knownBy);
+  const start = startOf(labels, times, state, coverage);
   const next = typeof start === 'object' ? start.base + 1 : start === 'from zero' ? 0 : 1;
   if (next >= histograms.length) return { kind: start === 'from first' ? 'first' : 'nothing' };
   const sum = new Float64Array(NATIVE_BOUNDS.length + 1);

@@ -6,7 +6,7 @@ import { literalPattern } from '../../promql/strings.ts';
 import type { SourceQuery } from '../port.ts';
 import type { LabelSet } from './answer.ts';
 import type { Missing } from './answers.ts';
-import { shortHash } from './counters.ts';
+import { shortHash } from './targets.ts';
 
 /** A query that could be understood. */
 export interface Asked {
@@ -46,7 +46,9 @@ export function createReader(): (query: SourceQuery) => Asked | { missing: Missi
       return { missing: { code: 'query_unsupported', sentence } };
     }
     const sides = Object.entries(query.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-    const key = shortHash(JSON.stringify([query.shape, query.finished, query.text, sides]));
+    // Two proportions may have the same total, and each counts it in step with its own events.
+    const pair = query.pair === undefined ? [] : [query.pair.name];
+    const key = shortHash(JSON.stringify([query.shape, query.finished, query.text, sides, ...pair]));
     if (NAME in query.labels) {
       const sentence = `the sides cannot be told by ${NAME}; name the metric in the query and a label in the side`;
       return { missing: { code: 'selector_invalid', sentence } };

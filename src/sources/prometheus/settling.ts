@@ -1,10 +1,12 @@
 import type { SourceAnswer } from '../port.ts';
-import type { QueryAnswer } from './answer.ts';
+import type { QueryAnswer, SampledSeries } from './answer.ts';
 import { LATE, bucketsAnswer, countAnswer, finishedAnswer, gaugeAnswer, missing, type Missing } from './answers.ts';
-import { counted, type CounterState, type KnownBy } from './counters.ts';
+import { counted, type CounterState } from './counters.ts';
+import type { Coverage } from './coverage.ts';
 import { belongs, type Asked, type Group } from './questions.ts';
 
-export type Reply = { answer: QueryAnswer } | { fault: Missing };
+/** `notes`: what the server said with a partial answer, which is a fault. */
+export type Reply = { answer: QueryAnswer } | { fault: Missing; notes?: readonly string[] };
 
 export interface Read {
   group: Group;
@@ -40,7 +42,7 @@ export function catchUp({ key, query }: Asked, { window, before }: Tick): Counte
 }
 
 /** What one query is answered with; `silent` when its series have no sample since the last count. */
-export function settledBy(one: Asked, reply: Reply, tick: Tick, knownBy: KnownBy): Settled | 'silent' {
+export function settledBy(one: Asked, reply: Reply, tick: Tick, coverage: Coverage): Settled | 'silent' {
   const { query } = one;
   const state = catchUp(one, tick);
   if ('fault' in reply) {
@@ -52,16 +54,16 @@ export function settledBy(one: Asked, reply: Reply, tick: Tick, knownBy: KnownBy
     const answer = finishedAnswer(query, reply.answer);
     return { answer, state: state === null || answer.kind === 'missing' ? state : { since: tick.window.to, seen: null } };
   }
-  const series = reply.answer.series.filter(({ labels }) => belongs(labels, one));
+  const series = seriesOf(one, reply);
   if (state === null) return { answer: gaugeAnswer(series, query.aggregate), state };
-  const outcome = query.shape === 'buckets' ? bucketsAnswer(series, state, knownBy) : countAnswer(series, state, knownBy);
+  const outcome = query.shape === 'buckets' ? bucketsAnswer(series, state, coverage) : countAnswer(series, state, coverage);
   switch (outcome.kind) {
     case 'silent':
       return 'silent';
     case 'waiting':
       return { answer: missing(outcome), state };
     case 'counted':
-      return { answer: outcome.answer, state: counted(state, series, tick.window.to, tick.window.to - tick.lookbackMs) };
+      return { answer: outcome.answer, state: advanced(one, series, tick, coverage) };
   }
 }
 
@@ -71,11 +73,21 @@ export function settledBy(one: Asked, reply: Reply, tick: Tick, knownBy: KnownBy
  * @param reply raw samples, none of them new
  * @param present values at the end of the window, from which series that have ended are left out
  */
-export function lateOrGone(one: Asked, reply: Reply, present: Reply, tick: Tick): Settled {
+export function lateOrGone(one: Asked, reply: Reply, present: Reply, tick: Tick, coverage: Coverage): Settled {
   const state = catchUp(one, tick);
   if ('fault' in present) return { answer: missing(present.fault), state };
   if (present.answer.series.some(({ labels }) => belongs(labels, one))) return { answer: missing(LATE), state };
-  const series = 'answer' in reply ? reply.answer.series.filter(({ labels }) => belongs(labels, one)) : [];
+  return { answer: { kind: 'absent' }, state: advanced(one, seriesOf(one, reply), tick, coverage) };
+}
+
+/** The series of an answer that are those of a query. */
+export function seriesOf(one: Asked, reply: Reply): SampledSeries[] {
+  return 'answer' in reply ? reply.answer.series.filter(({ labels }) => belongs(labels, one)) : [];
+}
+
+/** How far a query has been counted once these series are. */
+export function advanced(one: Asked, series: readonly SampledSeries[], tick: Tick, coverage: Coverage): CounterState | null {
   const { window, lookbackMs } = tick;
-  return { answer: { kind: 'absent' }, state: state === null ? null : counted(state, series, window.to, window.to - lookbackMs) };
+  const state = catchUp(one, tick);
+  return state === null ? null : counted(state, series, { to: window.to, forget: window.to - lookbackMs }, coverage);
 }

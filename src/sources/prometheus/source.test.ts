@@ -424,6 +424,7 @@ describe('the way to Prometheus', () => {
       query: 'up',
       time: '1800000060.000',
       timeout: '5000ms',
+      partial_response: 'false',
     });
   });
 
@@ -487,6 +488,33 @@ describe('the way to Prometheus', () => {
     });
     expect(await read(open())).toMatchObject({ kind: 'missing', code: 'http_status' });
     expect(far.requests).toHaveLength(1);
+  });
+
+  it.each([
+    ['warnings', { warnings: ['No StoreAPIs matched: store-1: context deadline exceeded'] }],
+    ['isPartial', { isPartial: true }],
+  ])('never takes what is missing from a partial answer (%s) for 0, and counts it later', async (_, partial) => {
+    let whole = true;
+    const grow = (at: number) =>
+      store.append([counter(at / 1_000, { code: '200' }), counter(5_000 + at / 10_000, { code: '500' })], at);
+    for (let at = T0 - 300_000; at < T0 + 4 * TICK_MS; at += 10_000) grow(at);
+    far.on(PATH, (request) => {
+      const query = new URLSearchParams(request.body).get('query') ?? '';
+      if (whole || !query.includes('500')) return store.answer(request);
+      return jsonAnswer(200, { status: 'success', ...partial, data: { resultType: 'matrix', result: [] } });
+    });
+    const read = ticking(open(), [
+      ask('x_total{code="200"}'),
+      ask('x_total{code="500"}'),
+      ask('x_total{code="500"} ', { shape: 'gauge' }),
+    ]);
+    await read();
+    expect(await read()).toMatchObject([count(60), count(6), { kind: 'gauge' }]);
+    whole = false;
+    const missing = { kind: 'missing', code: 'partial_answer' };
+    expect(await read()).toMatchObject([count(60), missing, missing]);
+    whole = true;
+    expect(await read()).toMatchObject([count(60), count(12), { kind: 'gauge' }]);
   });
 
   it('keeps warnings and infos', async () => {

@@ -7,13 +7,16 @@ import type { HttpClient } from '../../net/client.ts';
 import { createGate } from '../gate/gate.ts';
 import type { MetricSource, SourceAnswer } from '../port.ts';
 import type { QueryAnswer } from './answer.ts';
-import { PRIMING, missing } from './answers.ts';
+import { PRIMING, missing, type Missing } from './answers.ts';
 import { createPrometheusApi } from './api.ts';
-import { CounterState, knownTargets } from './counters.ts';
+import { CounterState } from './counters.ts';
+import { coverageOf } from './coverage.ts';
 import { checkConfiguration, type ReadSecret } from './credentials.ts';
+import { settlePair, type Part } from './pairs.ts';
 import { createReader, finishedText, grouped, type Asked, type Group } from './questions.ts';
+import { copiesIn, seldomSampled } from './remarks.ts';
 import { PROMETHEUS_DEFAULTS, type PrometheusSource } from './schema.ts';
-import { catchUp, lateOrGone, settledBy, type Read, type Reply, type Settled, type Tick } from './settling.ts';
+import { catchUp, lateOrGone, seriesOf, settledBy, type Read, type Reply, type Settled, type Tick } from './settling.ts';
 
 /** What one analysis carries from tick to tick. Targets are named by hashes: label values stay out of the store. */
 const Cursor = Type.Object({ version: Type.Literal(1), counters: Type.Record(Type.String(), CounterState) });
@@ -32,6 +35,10 @@ const BREAKER = { failures: 5, pauseMs: 1_000 };
 const MOST_PLACES = 20_000;
 const BYTES_OF_A_SERIES = 600;
 const BYTES_OF_A_SAMPLE = 16;
+const PARTIAL: Missing = {
+  code: 'partial_answer',
+  sentence: 'the answer came with warnings, so something may be missing from it; see the warnings',
+};
 /** A range of no length is no query. */
 const LEAST_RANGE_MS = 1_000;
 
@@ -58,7 +65,8 @@ export function createPrometheusSource(
 
   async function ask(query: string, at: number, signal: AbortSignal): Promise<Reply> {
     try {
-      return { answer: await gate.ask(`${at} ${query}`, signal, (running) => api.query(query, at, running), weightOf) };
+      const answer = await gate.ask(`${at} ${query}`, signal, (running) => api.query(query, at, running), weightOf);
+      return answer.partial ? { fault: PARTIAL, notes: answer.notes } : { answer };
     } catch (error) {
       signal.throwIfAborted();
       return faultOf(error);
@@ -90,6 +98,9 @@ export function createPrometheusSource(
         answers.set(query.id, answer);
         if (state !== null) counters[key] = state;
       };
+      const noteIn = (reply: Reply) => {
+        for (const note of ('answer' in reply ? reply.answer.notes : reply.notes) ?? []) warnings.add(note);
+      };
       const asked: Asked[] = [];
       for (const query of queries) {
         const understood = understand(query);
@@ -98,20 +109,35 @@ export function createPrometheusSource(
         else settle(understood, { answer: missing(PRIMING), state: { since: window.to, seen: null } });
       }
       const reads = await Promise.all(grouped(asked).map((group) => askGroup(group, tick, signal)));
-      const overTime = reads.flatMap(({ group, reply }) => (group.overTime && 'answer' in reply ? reply.answer.series : []));
-      const knownBy = knownTargets(before, overTime);
-      for (const read of reads) {
-        if ('answer' in read.reply) for (const note of read.reply.answer.notes) warnings.add(note);
-        const silent: Asked[] = [];
-        for (const one of read.group.members) {
-          const settled = settledBy(one, read.reply, tick, knownBy);
-          if (settled === 'silent') silent.push(one);
-          else settle(one, settled);
-        }
-        if (silent.length === 0 || read.group.selector === null) continue;
+      for (const { reply } of reads) noteIn(reply);
+      const overTime = reads.flatMap(({ group, reply }) => (group.overTime && 'answer' in reply ? [reply.answer.series] : []));
+      const coverage = coverageOf(before, overTime, lookbackMs);
+      const presentOf = async ({ selector }: Group): Promise<Reply> => {
+        if (selector === null) throw new TypeError('a finished query has no series');
+        const reply = await ask(selector, window.to, signal);
+        noteIn(reply);
+        return reply;
+      };
+      const parts = reads.flatMap((read) =>
+        read.group.members.map((one): Part => ({ one, reply: read.reply, present: () => presentOf(read.group) })),
+      );
+      for (const part of parts) {
+        const series = seriesOf(part.one, part.reply);
+        const copies = part.one.selector === null ? null : copiesIn(series);
+        if (copies !== null) warnings.add(copies);
+        const seldom = part.one.query.shape === 'gauge' ? null : seldomSampled(series, window.to - window.from);
+        if (seldom !== null) warnings.add(seldom);
+      }
+      const { pairs, single } = pairedUp(parts);
+      for (const [total, events] of pairs) {
+        const settled = await settlePair(total, events, tick, coverage);
+        settle(total.one, settled.total);
+        settle(events.one, settled.events);
+      }
+      for (const { one, reply, present } of single) {
+        const settled = settledBy(one, reply, tick, coverage);
         // Present values leave out series that have ended, so they tell the late ones from those that are gone.
-        const present = await ask(read.group.selector, window.to, signal);
-        for (const one of silent) settle(one, lateOrGone(one, read.reply, present, tick));
+        settle(one, settled === 'silent' ? lateOrGone(one, reply, await present(), tick, coverage) : settled);
       }
       if (placesIn(counters) <= MOST_PLACES) return { answers, cursor: { version: 1, counters }, warnings: [...warnings] };
       const sentence = `the selectors match series of more than ${MOST_PLACES} targets; narrow them, or count with fewer labels`;
@@ -141,13 +167,34 @@ async function textOf(group: Group, { from, to }: Tick['window'], lookbackMs: nu
   return finishedText(finished, { from: Math.min(from, to - LEAST_RANGE_MS), to });
 }
 
+/** The parts of proportions, and what is asked by itself. */
+function pairedUp(parts: readonly Part[]): { pairs: [Part, Part][]; single: Part[] } {
+  const events = new Map<string, Part>();
+  for (const part of parts) {
+    const { pair } = part.one.query;
+    if (pair?.part === 'events') events.set(pair.name, part);
+  }
+  const pairs = parts.flatMap((part): [Part, Part][] => {
+    const { pair } = part.one.query;
+    const other = pair?.part === 'total' ? events.get(pair.name) : undefined;
+    return other === undefined ? [] : [[part, other]];
+  });
+  const inPairs = new Set(pairs.flat());
+  return { pairs, single: parts.filter((part) => !inPairs.has(part)) };
+}
+
 function faultOf(error: unknown): Reply {
   if (!(error instanceof CodedError)) throw error;
   return { fault: { code: error.code, sentence: error.message } };
 }
 
 function placesIn(counters: Cursor['counters']): number {
-  return Object.values(counters).reduce((sum, { seen }) => sum + Object.keys(seen ?? {}).length, 0);
+  let places = 0;
+  for (const { seen, gone } of Object.values(counters)) {
+    places += Object.keys(seen ?? {}).length;
+    for (const names of Object.values(gone ?? {})) places += Object.keys(names).length;
+  }
+  return places;
 }
 
 /** About the bytes that an answer takes up. */
