@@ -90,7 +90,7 @@ export function queriesOf(
     for (const { side, labels } of sides) {
       const filledLabels = Object.fromEntries(Object.entries(labels).map(([label, text]) => [label, fillPlain(text, values)]));
       for (const { part, shape, query } of partsOf(spec)) {
-        const paired = part === 'total' || part === 'events' ? { pair: { name: `${name}/${side}`, part } } : {};
+        const paired = part === 'total' || part === 'events' ? { pair: { metric: name, side, part } } : {};
         const asked = { id: queryId(name, side, part), shape, labels: filledLabels, finished: 'query' in query, ...paired };
         if ('search' in query) {
           queries.push({ ...asked, text: '', aggregate: 'avg', search: searchOf(query, values) });

@@ -15,10 +15,11 @@ export interface SourceQuery {
   labels: Readonly<Record<string, string>>;
   aggregate: 'sum' | 'avg' | 'max' | 'min';
   /**
-   * The query is one part of a proportion; the other part has the same name. Both are counted over the same time of the
-   * same targets: when one of them cannot be answered, both are missing, and both catch up later.
+   * The query is one part of the proportion `metric`. Both parts of all its sides are counted over the same time: when one of
+   * them cannot be counted now, all are missing, and all are counted later. A side or a part alone would be judged by
+   * a time that the other one does not have.
    */
-  pair?: { name: string; part: 'total' | 'events' };
+  pair?: { metric: string; side: string; part: 'total' | 'events' };
   /** Documents are searched instead; sources that hold series answer such a query with `missing`. */
   search?: SourceSearch;
 }

@@ -1,5 +1,5 @@
 import type { QueryAnswer, SampledSeries } from './answer.ts';
-import { LATE, PRIMING, missing } from './answers.ts';
+import { LATE, PRIMING, missing, type Missing } from './answers.ts';
 import { LATE_BY_MS, lastTime, samplesUpTo, timesOf, type Coverage } from './coverage.ts';
 import type { Asked } from './questions.ts';
 import { advanced, catchUp, lateOrGone, seriesOf, settledBy, type Reply, type Settled, type Tick } from './settling.ts';
@@ -13,36 +13,73 @@ export interface Part {
   present: () => Promise<Reply>;
 }
 
+/** The two parts of a proportion, of one side. */
+export interface Pair {
+  total: Part;
+  events: Part;
+}
+
+/** The pairs by metric, one for each side, and what is asked by itself. */
+export function pairedUp(parts: readonly Part[]): { metrics: Pair[][]; single: Part[] } {
+  const keyOf = ({ metric, side }: { metric: string; side: string }) => JSON.stringify([metric, side]);
+  const events = new Map<string, Part>();
+  for (const part of parts) {
+    const { pair } = part.one.query;
+    if (pair?.part === 'events') events.set(keyOf(pair), part);
+  }
+  const metrics = new Map<string, Pair[]>();
+  const inPairs = new Set<Part>();
+  for (const total of parts) {
+    const { pair } = total.one.query;
+    const other = pair?.part === 'total' ? events.get(keyOf(pair)) : undefined;
+    if (pair === undefined || other === undefined) continue;
+    metrics.set(pair.metric, [...(metrics.get(pair.metric) ?? []), { total, events: other }]);
+    inPairs.add(total).add(other);
+  }
+  return { metrics: [...metrics.values()], single: parts.filter((part) => !inPairs.has(part)) };
+}
+
 /**
- * What the two parts of a proportion are answered with. Their counting goes on together or not at all: were the total
- * counted in one tick and its events in another one, the total would be lost with the tick and the events would not.
+ * What the parts of a proportion are answered with, on all sides. Their counting goes on together or not at all: were the
+ * total counted in one tick and its events in another one, the total would be lost with the tick and the events would
+ * not. The same holds for the sides, which are only compared in ticks that both have.
  *
- * - On each target both are counted up to the last sample that both have. A target without series of events has none, as
- *   long as its total was scraped.
- * - When one part cannot be counted now, both are missing and stay where they were; the next tick counts both from there.
- * - Where counting only begins, both begin, so that neither holds a time that the other does not.
+ * - On each target total and events are counted up to the last sample that both have. A target without series of events has
+ *   none, as long as its total was scraped.
+ * - When one of them cannot be counted now, all are missing and stay where they were; the next tick counts all from there.
+ * - Where counting only begins, both parts begin, so that neither holds a time that the other does not.
  */
-export async function settlePair(
-  total: Part,
-  events: Part,
-  tick: Tick,
-  coverage: Coverage,
-): Promise<{ total: Settled; events: Settled }> {
-  const common = commonEnd(seriesOf(total.one, total.reply), seriesOf(events.one, events.reply), tick.window.to);
-  const base = await settledPart(total, common, tick, coverage);
-  const part = await settledPart(events, common, tick, coverage, targetsOf(total));
-  const none = base.answer.kind === 'absent' && part.answer.kind === 'count' && part.answer.value > 0;
-  if (isKnown(base) && isKnown(part) && !none) return { total: base, events: part };
-  const reason = [base, part].find((one) => !isKnown(one))?.answer ?? missing(LATE);
-  // Of a first sample nothing can be said, and nothing later either: what is counted begins behind it.
-  const begins = !none && [base, part].every((one) => isKnown(one) || isPriming(one));
-  const skips = [total, events].some(({ reply }) => 'fault' in reply && reply.fault.code === 'body_too_large');
-  const held = ({ one }: Part, { answer, state }: Settled): Settled => {
+export async function settleTogether(pairs: readonly Pair[], tick: Tick, coverage: Coverage): Promise<[Asked, Settled][]> {
+  const settled: { part: Part; result: Settled }[] = [];
+  let reason: Missing | null = null;
+  for (const { total, events } of pairs) {
+    const common = commonEnd(seriesOf(total.one, total.reply), seriesOf(events.one, events.reply), tick.window.to);
+    const base = await settledPart(total, common, tick, coverage);
+    const some = await settledPart(events, common, tick, coverage, targetsOf(total));
+    reason ??= whyNot(base, some);
+    const begins = [base, some].find(isPriming)?.answer;
+    for (const [part, { answer, state }] of [[total, base] as const, [events, some] as const]) {
+      settled.push({ part, result: { answer: answer.kind === 'count' ? (begins ?? answer) : answer, state } });
+    }
+  }
+  if (reason === null) return settled.map(({ part, result }) => [part.one, result]);
+  const { code, sentence } = reason;
+  const later = missing({ code, sentence: `counted later, with what is missing now: ${sentence}` });
+  const skips = settled.some(({ part: { reply } }) => 'fault' in reply && reply.fault.code === 'body_too_large');
+  return settled.map(({ part: { one }, result: { answer } }) => {
     const before = catchUp(one, tick);
-    const kept = skips && before !== null ? { ...before, since: tick.window.to } : before;
-    return { answer: answer.kind === 'missing' || answer.kind === 'absent' ? answer : reason, state: begins ? state : kept };
-  };
-  return { total: held(total, base), events: held(events, part) };
+    const state = skips && before !== null ? { ...before, since: tick.window.to } : before;
+    return [one, { answer: answer.kind === 'count' ? later : answer, state }];
+  });
+}
+
+/** Why the two parts of a side cannot be counted now, but later; null when they can, or never will. */
+function whyNot(total: Settled, events: Settled): Missing | null {
+  for (const settled of [total, events]) {
+    if (settled.answer.kind === 'missing' && !isPriming(settled)) return settled.answer;
+  }
+  const without = total.answer.kind === 'absent' && events.answer.kind === 'count' && events.answer.value > 0;
+  return without ? LATE : null;
 }
 
 /** @param covered of the events: targets whose total was read */
@@ -66,10 +103,6 @@ async function settledPart(
   if (settled !== 'silent' && !isPriming(settled)) return settled;
   if (all.length > 0 && nothingLost) return { answer: { kind: 'count', value: 0 }, state: advanced(one, series, tick, coverage) };
   return settled === 'silent' ? lateOrGone(one, { answer }, await present(), tick, coverage) : settled;
-}
-
-function isKnown({ answer }: Settled): boolean {
-  return answer.kind === 'count' || answer.kind === 'absent';
 }
 
 function isPriming({ answer }: Settled): boolean {

@@ -47,7 +47,7 @@ export function createReader(): (query: SourceQuery) => Asked | { missing: Missi
     }
     const sides = Object.entries(query.labels).sort(([a], [b]) => (a < b ? -1 : 1));
     // Two proportions may have the same total, and each counts it in step with its own events.
-    const pair = query.pair === undefined ? [] : [query.pair.name];
+    const pair = query.pair === undefined ? [] : [query.pair.metric, query.pair.side];
     const key = shortHash(JSON.stringify([query.shape, query.finished, query.text, sides, ...pair]));
     if (NAME in query.labels) {
       const sentence = `the sides cannot be told by ${NAME}; name the metric in the query and a label in the side`;

@@ -12,7 +12,7 @@ import { createPrometheusApi } from './api.ts';
 import { CounterState } from './counters.ts';
 import { coverageOf } from './coverage.ts';
 import { checkConfiguration, type ReadSecret } from './credentials.ts';
-import { settlePair, type Part } from './pairs.ts';
+import { pairedUp, settleTogether, type Part } from './pairs.ts';
 import { createReader, finishedText, grouped, type Asked, type Group } from './questions.ts';
 import { copiesIn, seldomSampled } from './remarks.ts';
 import { PROMETHEUS_DEFAULTS, type PrometheusSource } from './schema.ts';
@@ -128,11 +128,9 @@ export function createPrometheusSource(
         const seldom = part.one.query.shape === 'gauge' ? null : seldomSampled(series, window.to - window.from);
         if (seldom !== null) warnings.add(seldom);
       }
-      const { pairs, single } = pairedUp(parts);
-      for (const [total, events] of pairs) {
-        const settled = await settlePair(total, events, tick, coverage);
-        settle(total.one, settled.total);
-        settle(events.one, settled.events);
+      const { metrics, single } = pairedUp(parts);
+      for (const pairs of metrics) {
+        for (const [one, settled] of await settleTogether(pairs, tick, coverage)) settle(one, settled);
       }
       for (const { one, reply, present } of single) {
         const settled = settledBy(one, reply, tick, coverage);
@@ -165,22 +163,6 @@ async function textOf(group: Group, { from, to }: Tick['window'], lookbackMs: nu
   const [finished] = group.members;
   if (finished === undefined) throw new TypeError('a group of queries has no query');
   return finishedText(finished, { from: Math.min(from, to - LEAST_RANGE_MS), to });
-}
-
-/** The parts of proportions, and what is asked by itself. */
-function pairedUp(parts: readonly Part[]): { pairs: [Part, Part][]; single: Part[] } {
-  const events = new Map<string, Part>();
-  for (const part of parts) {
-    const { pair } = part.one.query;
-    if (pair?.part === 'events') events.set(pair.name, part);
-  }
-  const pairs = parts.flatMap((part): [Part, Part][] => {
-    const { pair } = part.one.query;
-    const other = pair?.part === 'total' ? events.get(pair.name) : undefined;
-    return other === undefined ? [] : [[part, other]];
-  });
-  const inPairs = new Set(pairs.flat());
-  return { pairs, single: parts.filter((part) => !inPairs.has(part)) };
 }
 
 function faultOf(error: unknown): Reply {
