@@ -38,6 +38,14 @@ describe('measurements of a tick', () => {
     expect(measurements.series['errors']).toMatchObject({ canary: { events: [null], total: [null] } });
   });
 
+  it('takes more events than the total as missing, and says so', () => {
+    const { measurements, missing } = tick({ 'errors/canary/total': count(100), 'errors/canary/events': count(5_060) });
+    expect(measurements.series['errors']).toMatchObject({ canary: { events: [null], total: [null] } });
+    expect(missing.map(({ code }) => code)).toContain('events_exceed_total');
+    const all = tick({ 'errors/canary/total': count(100), 'errors/canary/events': count(100) });
+    expect(all.measurements.series['errors']).toMatchObject({ canary: { events: [100], total: [100] } });
+  });
+
   it('keeps the sides aligned when one of them is missing', () => {
     const { measurements } = tick({ 'errors/baseline/total': count(10), 'errors/baseline/events': count(1) });
     expect(measurements.series['errors']).toMatchObject({ canary: { total: [null] }, baseline: { events: [1], total: [10] } });

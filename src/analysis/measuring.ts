@@ -136,13 +136,20 @@ function spansWarmup(values: readonly unknown[], warmup: number): boolean {
   return last + 1 < warmup;
 }
 
-/** The series of the events may be absent while the total is there: that is 0 events. An absent total is missing. */
+/**
+ * The series of the events may be absent while the total is there: that is 0 events. An absent total is missing, and so are
+ * more events than the total, which were not counted over the same requests.
+ */
 function proportionOf(name: string, side: Side, answers: Answers, complain: Complain): { events: number; total: number } | null {
   const total = answers.get(queryId(name, side, 'total')) ?? NEVER_ASKED;
   const events = answers.get(queryId(name, side, 'events')) ?? NEVER_ASKED;
   if (total.kind !== 'count') return complain(side, ...reasonOf(total));
   if (events.kind === 'absent') return { events: 0, total: total.value };
   if (events.kind !== 'count') return complain(side, ...reasonOf(events));
+  if (events.value > total.value) {
+    const sentence = `there are more events (${events.value}) than the total (${total.value}); let both select the same requests`;
+    return complain(side, 'events_exceed_total', sentence);
+  }
   return { events: events.value, total: total.value };
 }
 

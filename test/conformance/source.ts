@@ -191,6 +191,30 @@ export function describeMetricSource(
       expect(answers['baseline total']).toEqual({ kind: 'count', value: 0 });
     });
 
+    ofSeries('counts the parts of a proportion together or not at all, on all sides', async () => {
+      const paired = () =>
+        questions().flatMap((one): SourceQuery[] => {
+          const [side = '', part = ''] = one.id.split(' ');
+          return part === 'total' || part === 'events' ? [{ ...one, pair: { metric: 'errors', side, part } }] : [];
+        });
+      const side = (counts: number, bad: number) => world({ ok: HISTORY + counts, bad, fast: 1, all: 1, memory: 1 });
+      await far.show({ canary: side(0, 0), baseline: side(0, 0) });
+      await read(paired());
+      await far.show({ canary: side(5, 1), baseline: side(50, 2) });
+      await read(paired());
+      const strange = (series: FarSeries[]) =>
+        series.map((one) => (one.labels?.['code'] === '500' && one.labels['service'] === 'shop' ? { ...one, value: NaN } : one));
+      await far.show({ canary: strange(side(10, 2)), baseline: side(100, 5) });
+      for (const answer of Object.values(await read(paired()))) expect(answer).toMatchObject({ kind: 'missing' });
+      await far.show({ canary: side(20, 4), baseline: side(200, 9) });
+      expect(await read(paired())).toEqual({
+        'canary total': { kind: 'count', value: 15 + 3 },
+        'canary events': { kind: 'count', value: 3 },
+        'baseline total': { kind: 'count', value: 150 + 7 },
+        'baseline events': { kind: 'count', value: 7 },
+      });
+    });
+
     ofSeries('calls a side that has no series absent, and the other side not', async () => {
       await begin();
       await far.show({ canary: [], baseline: before() });

@@ -143,6 +143,56 @@ describe('counters', () => {
     expect(await read()).toEqual([count(1)]);
   });
 
+  it('get a label in the middle of their life and do not count it again', async () => {
+    const read = ticking(open(), [ask('x_total')]);
+    for (let at = T0 - 300_000, n = 0; at < T0 + 5 * TICK_MS; at += 15_000, n++) {
+      store.append([counter(1_000_000 + n * 25, at < T0 + 2 * TICK_MS ? {} : { rack: 'b' })], at);
+    }
+    const counts: unknown[] = [];
+    for (let tick = 0; tick < 6; tick++) counts.push(...(await read()));
+    // The samples on both sides of the change cannot be compared.
+    expect(counts.slice(1)).toEqual([count(100), count(75), count(100), count(100), count(75)]);
+  });
+
+  it('that were gone for longer than the lookback are not new when they come back, unless their process is', async () => {
+    const read = ticking(open(), [ask('x_total'), ask('e_total')]);
+    const scrape = (tick: number, all: number, errors: number | null) =>
+      store.append(
+        [counter(all), ...(errors === null ? [] : [{ ...counter(errors), name: 'e_total' }])],
+        T0 + tick * TICK_MS + 5_000,
+      );
+    scrape(-1, 1_000, 5_000);
+    await read();
+    for (let tick = 0; tick < 9; tick++) {
+      scrape(tick, 1_010 + 10 * tick, null);
+      await read();
+    }
+    scrape(9, 2_000, 5_060);
+    expect(await read()).toMatchObject([{ kind: 'count' }, { kind: 'missing', code: 'priming' }]);
+    scrape(10, 2_010, 5_061);
+    expect(await read()).toEqual([count(10), count(1)]);
+    for (let tick = 11; tick < 20; tick++) {
+      scrape(tick, tick, null);
+      await read();
+    }
+    scrape(20, 100, 3);
+    expect(await read()).toMatchObject([{ kind: 'count' }, count(3)]);
+  });
+
+  it('that are counted again after more than an hour do not count what was before', async () => {
+    const read = ticking(open(), [ask('x_total')]);
+    for (let at = T0 - 300_000; at < T0 + 7_200_000; at += 60_000)
+      store.append([counter(1_000_000 + (at - T0) / 60_000)], at + 5_000);
+    await read();
+    expect(await read()).toEqual([count(1)]);
+    far.on(PATH, jsonAnswer(422, { status: 'error', errorType: 'execution', error: 'no' }));
+    expect(await read(6_600_000)).toMatchObject([{ kind: 'missing' }]);
+    far.on(PATH, (request) => store.answer(request));
+    const [answer] = await read();
+    expect(answer).toMatchObject({ kind: 'count' });
+    if (answer?.kind === 'count') expect(answer.value).toBeLessThan(70);
+  });
+
   it('reset the buckets of one histogram together', async () => {
     const bucket = (le: string, value: number) => ({ name: 'd_bucket', labels: { le, instance: 'a:1' }, value });
     const read = ticking(open(), [ask('d_bucket', { shape: 'buckets' })]);
@@ -168,6 +218,20 @@ describe('counters', () => {
     await read();
     await read(5 * 3_600_000);
     expect(store.queries).toEqual(['x_total[3900000ms]']);
+  });
+});
+
+describe('warnings', () => {
+  it('say once that copies of series are counted more than once, and not where a replica is something else', async () => {
+    for (const at of [T0 - 1_000, T0 + 5_000]) {
+      store.append([counter(1, { replica: 'a' }), counter(1, { replica: 'b' })], at);
+      store.append([{ name: 'y_total', labels: { replica: 'a', pod: '1' }, value: 1 }], at);
+      store.append([{ name: 'y_total', labels: { replica: 'b', pod: '2' }, value: 1 }], at);
+    }
+    const window = { from: T0, to: T0 + TICK_MS };
+    const { warnings } = await open().read([ask('x_total'), ask('x_total', { id: 'again' })], window, undefined, never);
+    expect(warnings).toEqual([expect.stringMatching(/differ only in replica are counted more than once/)]);
+    expect((await open().read([ask('y_total')], window, undefined, never)).warnings).toEqual([]);
   });
 });
 

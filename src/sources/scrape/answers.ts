@@ -106,7 +106,8 @@ export function gaugeAnswer(
   return { kind: 'gauge', value };
 }
 
-function reasonIn(series: readonly Counted[]): Missing | null {
+/** Why the series themselves cannot be summed up now; null when they can. */
+export function reasonIn(series: readonly Counted[]): Missing | null {
   if (series.some(({ increase }) => increase === 'not_a_number')) return NOT_A_NUMBER;
   return series.some(({ increase }) => increase === 'priming') ? PRIMING : null;
 }

@@ -7,7 +7,7 @@ import type { Finding } from '../../finding.ts';
 import type { HttpClient } from '../../net/client.ts';
 import { NAME, createMatcher, matchesSeries, parseSelector, type Matcher } from '../../promql/selector.ts';
 import type { MetricSource, SourceAnswer, SourceQuery } from '../port.ts';
-import { Carried, PRIMING, bucketsAnswer, countAnswer, gaugeAnswer, type Counted, type Missing } from './answers.ts';
+import { Carried, PRIMING, bucketsAnswer, countAnswer, gaugeAnswer, reasonIn, type Counted, type Missing } from './answers.ts';
 import { TargetStates, advance, type TargetIncreases, type TargetReading } from './counters.ts';
 import type { Labels } from './exposition.ts';
 import { scrapePage, type PageSeries, type ScrapedPage } from './page.ts';
@@ -174,7 +174,9 @@ function understand(query: SourceQuery, targets: readonly Target[]): Asked | { m
     };
   }
   const sides = Object.entries(query.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return { query, key: shortHash(JSON.stringify([query.shape, query.text, sides])), matchers, targets: able };
+  // Two proportions may have the same total, and each carries it with its own events.
+  const pair = query.pair === undefined ? [] : [query.pair.metric, query.pair.side];
+  return { query, key: shortHash(JSON.stringify([query.shape, query.text, sides, ...pair])), matchers, targets: able };
 }
 
 function answerAll(
@@ -210,9 +212,19 @@ function answerAll(
   }
 
   const carried: Cursor['carried'] = {};
+  const countedBy = new Map(
+    counting.map((one) => [one, (matching.get(one) ?? []).map((match) => countedOf(match, step.increases))] as const),
+  );
+  const reasonOf = (one: Asked) =>
+    faultOf(one, scraped) ??
+    (one.targets.some(({ id }) => step.increases.get(id)?.priming) ? PRIMING : null) ??
+    reasonIn(countedBy.get(one) ?? []);
   for (const one of counting) {
-    const counted = (matching.get(one) ?? []).map((match) => countedOf(match, step.increases));
-    const missing = faultOf(one, scraped) ?? (one.targets.some(({ id }) => step.increases.get(id)?.priming) ? PRIMING : null);
+    const counted = countedBy.get(one) ?? [];
+    // The parts of a proportion are missing together, and what they counted comes together, so that neither is lost alone.
+    const { pair } = one.query;
+    const others = pair === undefined ? [] : counting.filter(({ query }) => query.pair?.metric === pair.metric);
+    const missing = [one, ...others].map(reasonOf).find((reason) => reason !== null) ?? null;
     const own = before?.carried[one.key] ?? null;
     const outcome = one.query.shape === 'buckets' ? bucketsAnswer(counted, missing, own) : countAnswer(counted, missing, own);
     answers.set(one.query.id, outcome.answer);
