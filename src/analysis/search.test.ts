@@ -38,6 +38,7 @@ describe('the searches of a template', () => {
     expect(asked).toHaveLength(10);
     expect(asked?.[0]).toEqual({
       id: 'errors/canary/total',
+      pair: { metric: 'errors', side: 'canary', part: 'total' },
       shape: 'counter',
       text: '',
       finished: false,
