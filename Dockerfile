@@ -6,9 +6,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.base.json ./
 COPY src src
-COPY examples examples
-COPY bench bench
-RUN npm run build
+RUN npx --no-install tsc -b src
 RUN npm prune --omit=dev --ignore-scripts
 
 FROM node:20.20-bookworm-slim

@@ -131,7 +131,8 @@ export class World {
     const { redis } = this.#settings;
     if (redis === null) return;
     if (redis.password !== null) await writeFile(join(this.#folder, PASSWORD_FILE), redis.password, { mode: 0o600 });
-    this.#closers.push(() => forgetIn(redis));
+    // A Redis that is away has nothing of ours to forget.
+    this.#closers.push(() => forgetIn(redis).catch(() => undefined));
   }
 
   /** The customers come when there is a shop to visit. */

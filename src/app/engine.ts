@@ -113,6 +113,10 @@ export function createEngine(deps: EngineDependencies) {
     policies,
     repositories,
     lookAtClusters: (signal) => timeline.watch(signal),
+    onLost: () => {
+      metrics.error('state_lost');
+      log.error({ code: 'state_lost' }, 'the store was emptied; automatic rollbacks wait until Git was read again');
+    },
     onReconciled: (done) => log.info(done, 'the store agrees with Git'),
     onFault: (repository, error) => complain(`repository ${repository} could not be compared with the store`)(error),
   });

@@ -15,6 +15,8 @@ export interface ReconcilerContext {
   repositories: ReadonlyMap<string, Repository>;
   /** Reads anew what every cluster runs. */
   lookAtClusters(signal: AbortSignal): Promise<void>;
+  /** The store that this process worked with was emptied or replaced. */
+  onLost(): void;
   onReconciled(done: { repository: string; rollbacks: number }): void;
   /** A repository that could not be read; it is tried again, and holds no other one up. */
   onFault(repository: string, error: unknown): void;
@@ -73,6 +75,7 @@ export class Reconciler {
     if (this.#epoch === null || (await store.condition()).code === 'state_lost') {
       const epoch = await store.epoch();
       if (epoch !== this.#epoch) this.#reconciled.clear();
+      if (this.#epoch !== null && epoch !== this.#epoch) this.#context.onLost();
       this.#epoch = epoch;
     }
     const epoch = this.#epoch;
