@@ -93,6 +93,13 @@ describe('the revision that was live at a moment', () => {
     expect(await timeline.liveAt('shop', first + MINUTE, signal)).toMatchObject({ revision: NEW });
   });
 
+  it('is the canary also where the stable revision was seen a moment later', async () => {
+    await timeline.see('shop', { canary: NEW, stable: null, phase: 'progressing' });
+    now += 40;
+    await timeline.see('shop', { canary: NEW, stable: OLD, phase: 'progressing' });
+    expect(await timeline.liveAt('shop', now, signal)).toMatchObject({ revision: NEW });
+  });
+
   it('is not known of a time before anything was seen', async () => {
     const first = await runFor(MINUTE, { canary: NEW, stable: OLD });
     expect(await timeline.liveAt('shop', first - 10 * MINUTE, signal)).toBeNull();

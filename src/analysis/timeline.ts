@@ -159,8 +159,8 @@ export class Timeline {
     const between = (one: Account) => (other: Account) =>
       other.role === one.role && !sameCommit(other.revision, one.revision) && other.from > one.from && other.from <= at;
     const live = all.filter((one) => one.from <= at && (one.to === null || one.to > at) && !all.some(between(one)));
-    // Both may have been seen in the same look: of the two, the canary is the newer one.
-    const newest = live.toSorted((one, other) => other.from - one.from || rank(one) - rank(other)).at(0);
+    // Of a canary and a stable revision the canary is the newer one, whichever was seen first.
+    const newest = live.toSorted((one, other) => rank(one) - rank(other) || other.from - one.from).at(0);
     if (newest === undefined) return null;
     const same = live.filter(({ revision, role }) => role === newest.role && sameCommit(revision, newest.revision));
     // The cluster knows when it began, where nothing else ran in between; we see it up to one look later.
