@@ -1,4 +1,3 @@
-import type { Clock } from '../clock.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
 import type { Judge, Judgement } from '../judges/judge.ts';
@@ -17,7 +16,6 @@ import { undeployable, withTrouble } from './trouble.ts';
 
 export interface LookContext extends ReadingContext {
   store: Store;
-  clock: Clock;
   applications: ReadonlyMap<string, AnalysedApplication>;
   judgeNamed(name: string): Judge | undefined;
   /** What the delivery runs; null when it cannot be asked. */
@@ -54,7 +52,7 @@ export async function look(
   before: Measurements,
   now: number,
   signal: AbortSignal,
-): Promise<{ analysis: Analysis; measurements: Measurements }> {
+): Promise<Looked> {
   const application = context.applications.get(analysis.application);
   if (application === undefined || !isPlanOf(application, analysis)) {
     const sentence = `the configuration no longer has application "${analysis.application}" with template "${analysis.template}" as it was`;

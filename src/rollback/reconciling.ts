@@ -1,11 +1,10 @@
 import type { Clock } from '../clock.ts';
-import { CodedError } from '../errors.ts';
 import type { OwnRollback, Repository } from '../git/port.ts';
 import type { RecordWrite, Store } from '../store/port.ts';
 import { opened } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
-import { rollbackWrite } from './stored.ts';
+import { committed, rollbackWrite } from './stored.ts';
 import { retryDelay } from './transitions.ts';
 
 export interface ReconcilerContext {
@@ -117,7 +116,7 @@ export class Reconciler {
       const policy = this.#context.policies.get(own.application);
       if (policy === undefined || policy.repository !== repository.name) continue;
       const rollback = fromGit(own, policy, await this.#planOf(repository, own, signal), clock.now());
-      if (await this.#stored(rollbackWrite(rollback, 0, own.at))) rebuilt += 1;
+      if (await committed(store, rollbackWrite(rollback, 0, own.at), [])) rebuilt += 1;
     }
     const marker = await store.get('state', idOf(repository.name));
     const value: Marker = { epoch };
@@ -140,7 +139,7 @@ export class Reconciler {
       details: { repository: repository.name, rollbacks: rebuilt, epoch },
     };
     // Where another process was faster, its reading counts.
-    await this.#stored(write, entry);
+    await committed(store, write, [entry]);
     this.#reconciled.add(repository.name);
     this.#context.onReconciled({ repository: repository.name, rollbacks: rebuilt });
   }
@@ -151,17 +150,6 @@ export class Reconciler {
       repository.diff(own.commit, DIFF_LIMIT, signal),
     ]);
     return { kind: 'revert', head: facts.parents[0] ?? own.commit, changed: facts.paths, diff };
-  }
-
-  /** False when another process wrote the record first. */
-  async #stored(write: RecordWrite, ...entries: Parameters<Store['append']>[0][]): Promise<boolean> {
-    try {
-      await this.#context.store.commit([write], entries);
-      return true;
-    } catch (error) {
-      if (error instanceof CodedError && error.code === 'conflict') return false;
-      throw error;
-    }
   }
 }
 
