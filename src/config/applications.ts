@@ -18,10 +18,25 @@ export function analysedApplications(config: ResolvedConfig): Map<string, Analys
 
 /** What each application lets davylamp do, by name. */
 export function policies(config: ResolvedConfig): Map<string, Policy> {
-  return mapped(config, (name, { repository, paths, mode, guards, onConfounded, onUndeployable }) => {
+  return mapped(config, (name, application) => {
+    const { repository, guards, paths, mode, onConfounded, onUndeployable, plan, versionFields, onConflict } = application;
+    const { lastGood, neverRestore, jointPlans, sharedPaths, automationPaths, promoteRevert } = application;
     const known = config.repositories[repository];
     if (known === undefined) throw missing(name, `repository "${repository}"`);
-    return { application: name, repository, branch: known.branch, paths, mode, ...guards, onConfounded, onUndeployable };
+    const times = {
+      maxAge: parseDuration(guards.maxAge),
+      coolDown: parseDuration(guards.coolDown),
+      approvalFor: parseDuration(guards.approvalFor),
+    };
+    return {
+      application: name,
+      repository,
+      branch: known.branch,
+      ...{ paths, mode, onConfounded, onUndeployable, plan, versionFields, onConflict, lastGood },
+      ...{ neverRestore, jointPlans, sharedPaths, automationPaths, promoteRevert },
+      ...guards,
+      ...times,
+    };
   });
 }
 

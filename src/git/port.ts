@@ -9,6 +9,9 @@ export interface CommitFacts {
   paths: string[];
   /** Whether it is an ancestor of, or is, the branch head. */
   onBranch: boolean;
+  author: { name: string; email: string };
+  /** Committer date, milliseconds since the epoch. */
+  at: number;
 }
 
 /** A commit of ours on the branch, as its trailers tell. */
@@ -22,21 +25,67 @@ export interface OwnRollback {
   reverts: string;
 }
 
-export interface RevertOrder {
-  badCommit: string;
+/** Somebody's commit that says of itself that it takes another one out; says nothing of the content at the head. */
+export interface Reverter {
+  commit: string;
+  /** `us`: our identity and our trailer; `other`: everybody else, forged trailers included. */
+  by: 'us' | 'other';
+  author: { name: string; email: string };
+  at: number;
+  subject: string;
+}
+
+/** A whole new content of one file; null takes it away. The mode of a file that is there already stays. */
+export interface FileEdit {
+  path: string;
+  content: string | null;
+}
+
+/** What every commit of ours is made from. */
+export interface WriteOrder {
   /** Whole commit message, trailers included. */
   message: string;
   /** Author and committer date, milliseconds since the epoch: the same order gives the same commit. */
   at: number;
-  /** Paths (folders or files) of the application; a revert that would change anything else is refused. */
+  /** Folders or files that may be changed; a commit that would change anything else is refused. */
   paths: readonly string[];
-  /** Commit to build on instead of the fetched head. A proposal stays on the head of its plan, so that a rerun repeats it. */
+  /** Commit to build on instead of the fetched head: a proposal stays on the head of its plan, a chain on the commit before. */
   onto?: string;
+  /** Globs of paths that keep the content of the head, whatever was reverted or restored (`neverRestore`). */
+  keep?: readonly string[];
+  /** Goes into the same commit, on top of the rest. Callers have checked the paths; they need not be within `paths`. */
+  edits?: readonly FileEdit[];
+}
+
+export interface RevertOrder extends WriteOrder {
+  badCommit: string;
+}
+
+export interface RestoreOrder extends WriteOrder {
+  /** Commit whose content of `paths` is put back, file for file. */
+  good: string;
+}
+
+/** One path that a commit of ours changes against the commit that it is built on. */
+export interface PathChange {
+  path: string;
+  change: 'added' | 'deleted' | 'modified';
 }
 
 export type RevertResult =
   /** The commit object is in the mirror, not on the remote. */
-  | { kind: 'commit'; commit: string; head: string; changed: string[] }
+  | {
+      kind: 'commit';
+      commit: string;
+      /** What it is built on. */
+      head: string;
+      changed: string[];
+      changes: PathChange[];
+      /** Hash over every changed path with its content before and after: equal where the same is done on another head. */
+      effect: string;
+      /** Paths that `keep` left as they are at the head although they would have changed. */
+      kept: string[];
+    }
   /** The head no longer holds what the bad commit brought: nothing to do. */
   | { kind: 'nothing_to_revert'; head: string }
   | { kind: 'conflict'; head: string; paths: string[] }
@@ -55,6 +104,20 @@ export interface Repository {
   /** Whether `ancestor` is, or is an ancestor of, `descendant`; false when either is unknown after a fetch. */
   isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean>;
   /**
+   * Commits of `from..to` (first parents only) that change one of `paths`, newest first, at most `limit`; a merge counts
+   * as what it brought. `from` null: from the beginning.
+   */
+  commitsTouching(
+    range: { from: string | null; to: string; paths: readonly string[]; limit: number },
+    signal: AbortSignal,
+  ): Promise<CommitFacts[]>;
+  /** One id of everything that `paths` hold at a commit: two commits with the same id hold the same, file for file. */
+  contentOf(commit: string, paths: readonly string[], signal: AbortSignal): Promise<string>;
+  /** Paths of all files within `paths` at a commit, at most `limit`. */
+  filesAt(commit: string, paths: readonly string[], limit: number, signal: AbortSignal): Promise<string[]>;
+  /** Text of a file at a commit; null when there is none, when it is no regular file, no UTF-8 or larger than 1 MiB. */
+  readFile(commit: string, path: string, signal: AbortSignal): Promise<string | null>;
+  /**
    * Our own commits in `since..head` that carry the trailer `Davylamp-Rollback: <rollback>` and our identity.
    * The trailer is the index, never the proof: callers check the content, too.
    */
@@ -64,8 +127,17 @@ export interface Repository {
    * when the store was lost. Forged trailers (another identity) are left out.
    */
   ownRollbacks(limit: number, signal: AbortSignal): Promise<OwnRollback[]>;
+  /**
+   * Commits of `bad..head` that say that they revert `bad`: git's own sentence, a trailer `Reverts:`, or, for a squash, the
+   * subject `Revert "<subject of bad>"`. Newest first, at most 50.
+   */
+  reverters(bad: string, signal: AbortSignal): Promise<Reverter[]>;
   /** Computes the revert of `badCommit` on the fetched head as `git revert` would (mainline 1 for merges). */
   revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult>;
+  /** Puts the content of `paths` at the commit `good` back, on the fetched head. Never a conflict. */
+  restore(order: RestoreOrder, signal: AbortSignal): Promise<RevertResult>;
+  /** Only the edits of the order, on the fetched head. `nothing_to_revert` when they change nothing. */
+  edit(order: WriteOrder, signal: AbortSignal): Promise<RevertResult>;
   /** Plain push without force of `commit` to the branch, or to `ref` when one is named. */
   push(commit: string, ref: string | null, signal: AbortSignal): Promise<PushResult>;
   /** Diff of a commit against its first parent, at most `limit` characters. */

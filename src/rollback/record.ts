@@ -23,6 +23,54 @@ export const Problem = Type.Object(
   { additionalProperties: false },
 );
 
+/** What will be written, as data, computed before anything happens. */
+export const Plan = Type.Object(
+  {
+    kind: Type.Enum(['revert', 'narrow', 'restore'], {
+      description:
+        'revert: the guilty commit, as git revert; narrow: only the declared fields set back; restore: the paths of the application as they were at the last good revision',
+    }),
+    hash: Type.String({
+      description: 'SHA-256 over kind, bad commit and every change by content; the same on another head while the same is done.',
+    }),
+    head: Type.String({ description: 'Branch head that the plan was computed on.' }),
+    good: optionalText('Revision whose content comes back, for narrow and restore.'),
+    undoes: Type.Array(Type.String(), { maxItems: 100, description: 'Commits that are taken back, newest first.' }),
+    changed: Type.Array(Type.String(), { description: 'Paths that change.' }),
+    kept: Type.Array(Type.String(), { description: 'Paths that keep their present content (neverRestore).' }),
+    joint: Type.Array(Type.String(), { description: 'Other applications whose paths it changes, all of which allow it.' }),
+    prunes: Type.Array(Type.String(), { maxItems: 100, description: 'Objects that hold data and would be deleted.' }),
+    automation: Type.Array(Type.String(), {
+      maxItems: 20,
+      description: 'What is done in the same commit so that a bot does not bring the bad version back.',
+    }),
+    diff: Type.String({ description: 'Shortened.' }),
+  },
+  { additionalProperties: false },
+);
+export type Plan = Static<typeof Plan>;
+
+export const Approval = Type.Object(
+  {
+    by: Type.String(),
+    at: Type.String({ format: 'date-time' }),
+    plan: Type.String({ description: 'Hash of the plan that was seen.' }),
+    expiresAt: Type.String({ format: 'date-time' }),
+  },
+  { additionalProperties: false },
+);
+export type Approval = Static<typeof Approval>;
+
+export const Proposal = Type.Object(
+  {
+    url: Type.String(),
+    number: Type.Integer(),
+    state: Type.Enum(['open', 'merged', 'closed']),
+  },
+  { additionalProperties: false },
+);
+export type Proposal = Static<typeof Proposal>;
+
 /** One decision about one bad revision of one application: the record, and the resource of the API. */
 export const Rollback = Type.Object(
   {
@@ -44,18 +92,8 @@ export const Rollback = Type.Object(
       format: 'date-time',
       description: 'Date of the revert commit, so that a rerun yields the same commit.',
     }),
-    plan: Type.Union(
-      [
-        Type.Object({
-          kind: Type.Literal('revert'),
-          head: Type.String({ description: 'Branch head that the plan was computed on.' }),
-          changed: Type.Array(Type.String()),
-          diff: Type.String({ description: 'Shortened.' }),
-        }),
-        Type.Null(),
-      ],
-      { description: 'What will be, or was, written.' },
-    ),
+    good: optionalText('Last good revision of the application, where one is known.'),
+    plan: Type.Union([Plan, Type.Null()], { description: 'What will be, or was, written.' }),
     aborted: Type.Enum(['no', 'aborted', 'already', 'not_running', 'unsupported']),
     pushStarted: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
       description: 'A push was begun and its outcome is not known yet; until it is, nothing else may be decided.',
@@ -63,7 +101,11 @@ export const Rollback = Type.Object(
     told: Type.Boolean({ description: 'The delivery was annotated and asked to sync.' }),
     revertCommit: optionalText('Commit that took the bad content out.'),
     revertRef: optionalText('Where it was pushed.'),
-    approvedBy: optionalText('Who released it.'),
+    approvals: Type.Array(Approval, {
+      maxItems: 10,
+      description: 'Who released the plan with this hash; used up by the push that it leads to.',
+    }),
+    proposal: Type.Union([Proposal, Type.Null()], { description: 'The pull request, where one was opened.' }),
     problem: Type.Union([Problem, Type.Null()], {
       description: 'Why it does not go on by itself right now, or is being retried.',
     }),

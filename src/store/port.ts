@@ -10,6 +10,12 @@ export type RecordKind =
   | 'alert'
   /** A revision of an application that was seen live, and when. */
   | 'sighting'
+  /** What is known of one revision of an application: the ledger. */
+  | 'revision'
+  /** What was told of one incident, and to whom. */
+  | 'notice'
+  /** A kill switch that somebody has set. */
+  | 'switch'
   /** Facts about the data set itself, for example that it was reconciled. */
   | 'state';
 
