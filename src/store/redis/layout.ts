@@ -26,6 +26,9 @@ export const KINDS = [
   'alert',
   'sighting',
   'state',
+  'revision',
+  'notice',
+  'switch',
 ] as const satisfies readonly RecordKind[];
 
 /** Fails to compile when a kind is missing above. */
