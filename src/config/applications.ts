@@ -31,6 +31,7 @@ export function policies(config: ResolvedConfig): Map<string, Policy> {
     return {
       application: name,
       repository,
+      repositoryUrl: known.url,
       branch: known.branch,
       ...{ paths, mode, onConfounded, onUndeployable, plan, versionFields, onConflict, lastGood },
       ...{ neverRestore, jointPlans, sharedPaths, automationPaths, promoteRevert },

@@ -3,7 +3,7 @@ import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { Delivery } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
-import type { CommitFacts, Repository } from '../git/port.ts';
+import type { Repository } from '../git/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
@@ -23,6 +23,8 @@ export const EXECUTOR_POINTS = [
   'push-start',
   'push-done',
   'push-stored',
+  'proposal-opened',
+  'proposal-stored',
   'deliver-told',
   'deliver-synced',
   'recovery-started',
@@ -37,13 +39,13 @@ export interface ExecutorContext {
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;
   deliveries: ReadonlyMap<string, Delivery>;
-  /** The whole message of the revert commit; the same rollback and commit give the same message. */
-  messageOf: (rollback: Rollback, badCommit: CommitFacts) => string;
   /** Whether what the store knows of a repository agrees with Git: after a loss of the data, not before it was read anew. */
   reconciled: (repository: string) => boolean;
   /** Starts, once, the check whether the metrics came back, and says how it stands. */
   recoveryOf: (rollback: Rollback) => Promise<Analysis>;
   onMoved: (rollback: Rollback) => void;
+  /** Where a person looks at a rollback; null when no address is configured. */
+  urlOf: (rollback: Rollback) => string | null;
   /** Named places at which tests end the process; nothing otherwise. */
   reach: (point: ExecutorPoint) => void;
 }

@@ -1,9 +1,12 @@
 import { CodedError, codeOf, sentenceOf } from '../errors.ts';
+import type { Repository } from '../git/port.ts';
 import type { Job } from '../queue/port.ts';
 import type { StoredRecord } from '../store/port.ts';
-import { policyOf, type ExecutorContext, type Step } from './context.ts';
+import { policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { check, tell, watch } from './following.ts';
+import { Lane } from './lane.ts';
 import { plan } from './planning.ts';
+import { followProposal, propose } from './proposing.ts';
 import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
 import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
@@ -20,6 +23,8 @@ const FINAL_PROBLEMS: ReadonlySet<string> = new Set(['commit_unknown', 'commit_i
  */
 export class Executor {
   readonly #context: ExecutorContext;
+  readonly #lanes = new Map<Repository, Lane>();
+  readonly #closing = new AbortController();
 
   constructor(context: ExecutorContext) {
     this.#context = context;
@@ -45,6 +50,24 @@ export class Executor {
       }
       if (step.again !== undefined) return { again: step.again };
     }
+  }
+
+  /** Ends the pushes that are under way; what they were for goes on after the next start. */
+  close(): void {
+    this.#closing.abort(new CodedError('closing', 'the service is closing', { retryable: true }));
+  }
+
+  /** What is pushed to one branch goes through one lane; another configuration of the repository gets another one. */
+  #laneOf(repository: Repository): Lane {
+    const known = this.#lanes.get(repository);
+    if (known !== undefined) return known;
+    // A repository that the configuration no longer has takes no more orders.
+    for (const old of this.#lanes.keys()) {
+      if (this.#context.repositories.get(old.name) !== old) this.#lanes.delete(old);
+    }
+    const lane = new Lane(repository, this.#closing.signal);
+    this.#lanes.set(repository, lane);
+    return lane;
   }
 
   /** The record with the mark that a push begins, or null when somebody changed it meanwhile. */
@@ -86,7 +109,8 @@ export class Executor {
   }
 
   async #step(rollback: Rollback, begin: () => Promise<boolean>, signal: AbortSignal): Promise<Step> {
-    const mode = weaker(rollback.mode, policyOf(this.#context, rollback).mode);
+    const policy = policyOf(this.#context, rollback);
+    const mode = weaker(rollback.mode, policy.mode);
     if (mode !== rollback.mode && rollback.revertCommit === null) {
       const sentence = `the application allows mode ${mode} now; planned anew`;
       return {
@@ -102,7 +126,9 @@ export class Executor {
         return plan(this.#context, rollback, signal);
       case 'executing':
         if (rollback.mode === 'rollback' && rollback.aborted === 'no') return abort(this.#context, rollback, signal);
-        return write(this.#context, rollback, begin, signal);
+        return write(this.#context, rollback, { lane: this.#laneOf(repositoryOf(this.#context, rollback)), begin }, signal);
+      case 'proposed':
+        return rollback.proposal === null ? propose(this.#context, rollback, signal) : followProposal(this.#context, rollback, signal);
       case 'pushed':
         return rollback.told ? watch(this.#context, rollback, signal) : tell(this.#context, rollback, signal);
       case 'synced':
@@ -120,7 +146,8 @@ export class Executor {
     if (!(await committed(store, rollbackWrite(next, record.version, record.createdAt), entries))) return false;
     if (before.state === 'planned') reach('plan-stored');
     if (next.aborted !== before.aborted) reach('abort-stored');
-    if (next.state === 'pushed' && changed) reach('push-stored');
+    if ((next.state === 'pushed' || next.state === 'proposed') && changed) reach('push-stored');
+    if (next.proposal !== null && before.proposal === null) reach('proposal-stored');
     this.#context.changes.announce(next.id);
     if (changed) this.#context.onMoved(next);
     return true;

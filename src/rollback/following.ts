@@ -13,6 +13,8 @@ const UNOBSERVED_MS = 180_000;
 const NOT_SYNCED_AFTER_MS = 300_000;
 const NOT_SYNCED_RETRY_MS = 30_000;
 const RECOVERY_SAFETY_MS = 30_000;
+/** Argo CD shows no more of a notice. */
+const BANNER_LIMIT = 500;
 
 export async function tell(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
   const delivery = deliveryOf(context, rollback);
@@ -36,6 +38,10 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
       at: rollback.decidedAt,
     };
     await delivery.annotate({ revision: rollback.badCommit, rollback: rollback.id, values }, signal);
+  }
+  if (delivery.can.banner === true) {
+    const content = `${short(rollback.badCommit)} was rolled back by davylamp: ${rollback.verdictSentence}`.slice(0, BANNER_LIMIT);
+    await delivery.banner?.({ content, severity: 'warning', url: context.urlOf(rollback) }, signal);
   }
   if (delivery.can.sync) await delivery.sync({ commit, rollback: rollback.id }, signal);
   context.reach('deliver-told');
@@ -66,9 +72,8 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
     (synced === null ? stable !== null && !isBad(stable) : await holds(context, rollback, synced, revertCommit, signal));
   if (applied) {
     context.reach('deliver-synced');
-    return {
-      next: moved(rollback, { state: 'synced', code: 'synced', sentence: ranBy(state) }, now),
-    };
+    const sentence = `${ranBy(state)}${await promoted(context, rollback, state, signal)}`;
+    return { next: moved(rollback, { state: 'synced', code: 'synced', sentence }, now) };
   }
   if (since < NOT_SYNCED_AFTER_MS) {
     // Often at first, when it takes a second, and more rarely the longer it takes: a forge counts our requests.
@@ -78,6 +83,29 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
   const nextAt = now + NOT_SYNCED_RETRY_MS;
   const sentence = `the revert is on the branch and the operator still runs ${short(state.synced ?? 'an unknown commit')}; look at its sync status`;
   return { next: troubled(rollback, { code: 'not_synced', sentence, nextAt }, now), again: nextAt };
+}
+
+/**
+ * After a full promotion the revert is a release like any other and runs its steps again; where the application opted in,
+ * they are skipped for what is known to be good.
+ */
+async function promoted(
+  context: ExecutorContext,
+  rollback: Rollback,
+  { canary }: DeliveryState,
+  signal: AbortSignal,
+): Promise<string> {
+  const delivery = deliveryOf(context, rollback);
+  if (canary === null || rollback.aborted === 'aborted' || rollback.aborted === 'already') return '';
+  const again = '; the revert runs the steps of a release again, unless its rollbackWindow covers it';
+  const policy = policyOf(context, rollback);
+  if (!policy.promoteRevert || delivery.can.promote !== true || delivery.promote === undefined) return again;
+  const repository = repositoryOf(context, rollback);
+  const query = { before: rollback.badCommit, lowest: policy.lastGood, repository };
+  const good = await context.ledger.lastGood(policy.application, query, signal);
+  if (good === null || good.content !== (await repository.contentOf(canary, policy.paths, signal))) return again;
+  const done = await delivery.promote({ revision: canary, rollback: rollback.id }, signal);
+  return done === 'promoted' ? '; it is what ran before, so its canary steps were skipped' : again;
 }
 
 function ranBy({ synced, stable }: DeliveryState): string {
@@ -107,6 +135,8 @@ export async function check(context: ExecutorContext, rollback: Rollback): Promi
   if (recovery.endedAt === null) return { next: rollback, again: now + RECOVERY_SAFETY_MS };
   const { verdict, sentence } = recovery;
   if (verdict === 'fail') {
+    const reason = `the rollback of it did not bring the metrics back: ${sentence}`;
+    await context.ledger.noteSuspect(rollback.application, rollback.badCommit, { reason, reference: rollback.id });
     return {
       next: moved(
         rollback,

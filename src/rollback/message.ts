@@ -1,7 +1,10 @@
 import type { CommitFacts } from '../git/port.ts';
 
 export interface RevertMessage {
-  bad: Pick<CommitFacts, 'sha' | 'parents' | 'subject' | 'message'>;
+  /** The guilty commit. */
+  bad: Pick<CommitFacts, 'sha' | 'parents' | 'subject' | 'message' | 'author' | 'at'>;
+  /** What of it is taken back; a whole revert when left out. */
+  how?: { kind: 'revert' | 'narrow' | 'restore'; good: string | null; undoes: readonly string[]; notes: readonly string[] };
   /** Id of the rollback. */
   rollback: string;
   application: string;
@@ -9,10 +12,13 @@ export interface RevertMessage {
   verdictSentence: string;
   /** Hash of the journal entry of the decision; null when there is none. */
   evidence: string | null;
+  /** Address of the repository without credentials; null where it is not to be named. */
+  repositoryUrl?: string | null;
 }
 
 const SUBJECT_LIMIT = 120;
 const SENTENCE_LIMIT = 1_000;
+const LISTED_COMMITS = 20;
 const QUOTED_LINES = 40;
 const QUOTED_LINE_LIMIT = 300;
 const VALUE_LIMIT = 300;
@@ -61,6 +67,25 @@ function quoted(message: string): string[] {
   return kept.length <= QUOTED_LINES ? kept : [...kept.slice(0, QUOTED_LINES), '> …'];
 }
 
+/** Text that closes no issue and calls nobody. */
+function neutral(text: string): string {
+  return text.replaceAll(ISSUE, '# ').replaceAll(MENTION, '@ ');
+}
+
+/** Git's own sentence where the whole commit is reverted: tools read it. Nothing that looks like it where less, or more, is. */
+function done({ bad, application, how }: RevertMessage): string {
+  if (how?.kind === 'narrow') return `Sets back what commit ${bad.sha} did to the version of ${line(application, VALUE_LIMIT)}, and nothing else.`;
+  if (how?.kind === 'restore') {
+    const undone = how.undoes.slice(0, LISTED_COMMITS).map((commit) => `  ${commit}`);
+    const more = how.undoes.length - undone.length;
+    const list = [...undone, ...(more > 0 ? [`  and ${more} more`] : [])].join('\n');
+    return `Restores ${line(application, VALUE_LIMIT)} as it was at commit ${how.good ?? ''}.\nThis takes back:\n${list}`;
+  }
+  const [mainline, merged] = bad.parents;
+  const reversed = mainline !== undefined && merged !== undefined ? `, reversing\nchanges made to ${mainline}` : '';
+  return `This reverts commit ${bad.sha}${reversed}.`;
+}
+
 /**
  * The message of a revert commit: git's own first two lines (git-revert(1)), the verdict, the reverted message as a quotation,
  * and our trailers (git-interpret-trailers(1)) as the last paragraph. Foreign text cannot add a trailer, hide characters,
@@ -68,23 +93,26 @@ function quoted(message: string): string[] {
  */
 export function revertMessage(order: RevertMessage): string {
   const { bad } = order;
-  const [mainline, merged] = bad.parents;
-  const reversed = mainline !== undefined && merged !== undefined ? `, reversing\nchanges made to ${mainline}` : '';
+  const { repositoryUrl = null } = order;
   const trailers = [
     ['Davylamp-Rollback', order.rollback],
     ['Davylamp-Application', order.application],
     ['Reverts', bad.sha],
     ...(order.evidence === null ? [] : [['Davylamp-Evidence', order.evidence]]),
+    // What Argo CD and GitOps Promoter show beside a commit (Argo CD, user guide, source hydrator): the one it answers to.
+    ['Argocd-reference-commit-author', `${bad.author.name} <${bad.author.email}>`],
+    ['Argocd-reference-commit-sha', bad.sha],
+    ['Argocd-reference-commit-subject', neutral(line(bad.subject, SUBJECT_LIMIT))],
+    ['Argocd-reference-commit-date', new Date(bad.at).toISOString().replace('.000Z', 'Z')],
+    ...(repositoryUrl === null ? [] : [['Argocd-reference-commit-repourl', repositoryUrl]]),
   ];
   // A line of dashes would end the message for `git interpret-trailers`.
-  const sentence = line(order.verdictSentence, SENTENCE_LIMIT)
-    .replace(/^[-\s]+/, '')
-    .replaceAll(ISSUE, '# ')
-    .replaceAll(MENTION, '@ ');
+  const sentence = neutral(line(order.verdictSentence, SENTENCE_LIMIT)).replace(/^[-\s]+/, '');
   return [
     `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '# ')}"`,
-    `This reverts commit ${bad.sha}${reversed}.`,
+    done(order),
     sentence,
+    (order.how?.notes ?? []).map((note) => neutral(line(note, SENTENCE_LIMIT)).replace(/^[-\s]+/, '')).join('\n'),
     quoted(bad.message).join('\n'),
     trailers.map(([key = '', value = '']) => `${key}: ${line(value, VALUE_LIMIT)}`).join('\n'),
   ]

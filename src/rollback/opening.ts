@@ -67,13 +67,16 @@ export function opened(id: string, policy: Policy, cause: Cause, now: number): R
     evidence: null,
     verdictSentence: cause.sentence,
     decidedAt: at,
+    good: null,
     plan: null,
     aborted: 'no',
     pushStarted: null,
     told: false,
     revertCommit: null,
     revertRef: null,
-    approvedBy: null,
+    approvals: [],
+    proposal: null,
+    returnedAt: null,
     problem: null,
     recovery: null,
     createdAt: at,
@@ -105,7 +108,8 @@ export function reopened(known: Rollback, policy: Policy, cause: Cause, now: num
     aborted: 'no',
     revertCommit: null,
     revertRef: null,
-    approvedBy: null,
+    approvals: [],
+    proposal: null,
   };
   return moved(again, { state: 'planned', code: 'decided', sentence: `decided anew in mode ${mode}` }, now);
 }

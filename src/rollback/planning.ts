@@ -1,11 +1,9 @@
 import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
-import { heldBy } from './guards.ts';
+import { draftOf, type Draft } from './drafting.ts';
 import type { Rollback } from './record.ts';
-import { demandReconciled, factsOf, otherCanary } from './situation.ts';
-import { moved, short } from './transitions.ts';
-import { revertOn } from './writing.ts';
+import { guardPlan, demandReconciled } from './situation.ts';
+import { moved, noted, short } from './transitions.ts';
 
-const DIFF_LIMIT = 20_000;
 const JOURNAL_LIMIT = 500;
 
 /** Works out what would be written, asks the guards, and in shadow ends there. */
@@ -13,29 +11,36 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
   const repository = repositoryOf(context, known);
   context.reach('plan-start');
   const rollback: Rollback = { ...known, evidence: await evidenceOf(context, known) };
-  await repository.refresh(signal);
+  const { head } = await repository.refresh(signal);
   context.reach('plan-fetched');
-  const bad = await repository.commit(rollback.badCommit, signal);
+  const drafted = await draftOf(context, rollback, head, signal);
   const now = context.clock.now();
-  if (!bad.onBranch) {
-    const sentence = `commit ${short(bad.sha)} is not part of branch ${rollback.branch}, so there is nothing to take out of it; check which revision was analysed`;
-    return { next: moved(rollback, { state: 'refused', code: 'commit_not_on_branch', sentence }, now) };
-  }
-  const result = await revertOn(context, rollback, bad, signal);
   context.reach('plan-computed');
-  if (result.kind === 'done') return { next: rollback.mode === 'shadow' ? untouched(result.next, now) : result.next };
-  const diff = await repository.diff(result.commit, DIFF_LIMIT, signal);
-  const planned: Rollback = { ...rollback, plan: { kind: 'revert', head: result.head, changed: result.changed, diff } };
+  if (drafted.kind === 'done') {
+    const next = moved({ ...rollback, ...drafted.facts }, drafted.to, now);
+    return { next: rollback.mode === 'shadow' ? untouched(next, now) : next };
+  }
+  const planned = withPlan(rollback, drafted.draft);
   if (rollback.mode === 'shadow') {
-    const sentence = `shadow: would ${describe(rollback)}; nothing was touched, set mode to propose or rollback to let it act`;
+    const would = describe(drafted.kind === 'propose' ? { ...planned, mode: 'propose' } : { ...planned, mode: 'rollback' });
+    const sentence = `shadow: would ${would}; nothing was touched, set mode to propose or rollback to let it act`;
     return { next: moved(planned, { state: 'planned', code: 'shadow', sentence }, now) };
   }
   demandReconciled(context, rollback);
-  const held =
-    (await otherCanary(context, rollback, 'wait', signal)) ?? heldBy(await factsOf(context, planned, bad, result.changed, now));
-  if (held !== null) return { next: moved(planned, { state: 'held', ...held }, now) };
-  const sentence = `all guards passed; will ${describe(rollback)}`;
-  return { next: moved(planned, { state: 'executing', code: 'executing', sentence }, now) };
+  const asked: Rollback =
+    drafted.kind === 'propose' && planned.mode === 'rollback'
+      ? noted({ ...planned, mode: 'propose' }, drafted.code, drafted.sentence, now)
+      : planned;
+  const { bad, undone } = drafted.draft;
+  const held = await guardPlan(context, asked, { bad, undone, plan: drafted.draft.plan }, 'plan', signal);
+  if (held !== null) return { next: moved(asked, { state: 'held', code: held.code, sentence: held.sentence }, now) };
+  const sentence = `all guards passed; will ${describe(asked)}`;
+  return { next: moved(asked, { state: 'executing', code: 'executing', sentence }, now) };
+}
+
+/** The record with what was drafted. */
+export function withPlan(rollback: Rollback, { plan: drafted }: Draft): Rollback {
+  return { ...rollback, plan: drafted, good: drafted.good ?? rollback.good };
 }
 
 /** The hash of the journal entry of the decision: it goes into the revert commit. */
@@ -55,9 +60,12 @@ function untouched(next: Rollback, now: number): Rollback {
   );
 }
 
-function describe(rollback: Rollback): string {
-  const commit = short(rollback.badCommit);
-  return rollback.mode === 'propose'
-    ? `push a revert of ${commit} to a branch of its own`
-    : `abort the rollout and push a revert of ${commit} to ${rollback.branch}`;
+function describe({ mode, plan: drafted, badCommit, branch }: Rollback): string {
+  const commit = short(badCommit);
+  const what = {
+    revert: `a revert of ${commit}`,
+    narrow: `the version from before ${commit}`,
+    restore: `the state of ${short(drafted?.good ?? '')}, which takes back ${drafted?.undoes.length ?? 0} commits,`,
+  }[drafted?.kind ?? 'revert'];
+  return mode === 'propose' ? `push ${what} to a branch of its own` : `abort the rollout and push ${what} to ${branch}`;
 }

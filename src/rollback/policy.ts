@@ -139,6 +139,8 @@ export const policyFields = {
 export interface Policy {
   application: string;
   repository: string;
+  /** Address of the repository, without credentials. */
+  repositoryUrl: string;
   branch: string;
   paths: readonly string[];
   mode: Mode;

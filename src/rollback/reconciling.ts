@@ -149,7 +149,9 @@ export class Reconciler {
       repository.commit(own.commit, signal),
       repository.diff(own.commit, DIFF_LIMIT, signal),
     ]);
-    return { kind: 'revert', head: facts.parents[0] ?? own.commit, changed: facts.paths, diff };
+    const changed = facts.paths;
+    const nothing = { good: null, undoes: [], kept: [], joint: [], prunes: [], automation: [] };
+    return { kind: 'revert', hash: '', head: facts.parents[0] ?? own.commit, changed, ...nothing, diff };
   }
 }
 

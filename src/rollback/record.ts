@@ -109,6 +109,9 @@ export const Rollback = Type.Object(
     problem: Type.Union([Problem, Type.Null()], {
       description: 'Why it does not go on by itself right now, or is being retried.',
     }),
+    returnedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
+      description: 'When the bad content was seen on the branch again after it had been taken out.',
+    }),
     recovery: optionalText('Id of the analysis that checks the recovery.'),
     createdAt: Type.String({ format: 'date-time' }),
     updatedAt: Type.String({ format: 'date-time' }),
@@ -120,7 +123,7 @@ export const Rollback = Type.Object(
 );
 export type Rollback = Static<typeof Rollback>;
 
-const FINAL: ReadonlySet<RollbackState> = new Set(['proposed', 'recovered', 'not_recovered', 'refused', 'failed']);
+const FINAL: ReadonlySet<RollbackState> = new Set(['recovered', 'not_recovered', 'refused', 'failed']);
 
 /** Whether the executor has something left to do (held waits for a person, shadow ends with its plan). */
 export function isOpen(rollback: Rollback): boolean {

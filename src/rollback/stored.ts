@@ -2,9 +2,16 @@ import { CodedError } from '../errors.ts';
 import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import { isOpen, type Rollback } from './record.ts';
 
+/** What records of earlier versions do not have. */
+const SINCE = { good: null, approvals: [], proposal: null, returnedAt: null };
+const PLAN_SINCE = { hash: '', good: null, undoes: [], kept: [], joint: [], prunes: [], automation: [] };
+
 /** Records of rollbacks are written by this room only, so their shape is known. */
 export function rollbackIn(record: StoredRecord): Rollback {
-  return record.value as Rollback;
+  const value = record.value as Rollback;
+  if ('approvals' in value) return value;
+  const older = value as Omit<Rollback, keyof typeof SINCE>;
+  return { ...SINCE, ...older, plan: older.plan === null ? null : { ...PLAN_SINCE, ...older.plan } };
 }
 
 export function rollbackWrite(rollback: Rollback, expect: number, createdAt: number): RecordWrite {

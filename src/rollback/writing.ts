@@ -1,15 +1,17 @@
 import { CodedError } from '../errors.ts';
-import type { CommitFacts } from '../git/port.ts';
-import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
-import { outcomeOf } from './outcome.ts';
-import type { Rollback } from './record.ts';
-import { graceIsOver, guardAgain } from './situation.ts';
+import { deliveryOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { draftOf } from './drafting.ts';
+import type { Lane } from './lane.ts';
+import { withPlan } from './planning.ts';
+import type { Plan, Rollback } from './record.ts';
+import { graceIsOver, guardAbort, guardPlan } from './situation.ts';
 import { REFUSED_CAP_MS, moved, noted, retryDelay, short, troubled } from './transitions.ts';
 
-const PUSH_TRIES = 10;
 const UNKNOWN_RETRY_MS = 1_000;
+/** What the guards said of a plan is good for so long: a branch that others push to all the time is raced for. */
+const GUARDED_FOR_MS = 2_000;
 /** The remote said no: nothing was written, so another decision is possible meanwhile. */
-const NOT_PUSHED: ReadonlySet<string> = new Set(['git_push_refused', 'git_auth_failed', 'commit_unknown']);
+const NOT_PUSHED: ReadonlySet<string> = new Set(['git_push_refused', 'git_branch_protected', 'git_auth_failed', 'commit_unknown']);
 
 /** In the cluster first: it takes a second and is conditional on the revision. */
 export async function abort(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
@@ -23,6 +25,8 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
     const sentence = `the delivery did not take the abort (${rollback.problem?.sentence ?? ''}); going on with Git`;
     return { next: noted({ ...rollback, aborted: 'unsupported', problem: null }, 'abort_given_up', sentence, now) };
   }
+  const held = await guardAbort(context, rollback, signal);
+  if (held !== null) return { next: moved(rollback, { state: 'held', code: held.code, sentence: held.sentence }, now) };
   context.reach('abort-start');
   const order = { revision: rollback.badCommit, rollback: rollback.id, reason: rollback.verdictSentence };
   const aborted = await delivery.abort(order, signal);
@@ -35,94 +39,133 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
   return { next: noted({ ...rollback, aborted, problem: null }, `abort_${aborted}`, sentence, context.clock.now()) };
 }
 
-/**
- * Commit and plain push, again on every race; the branch itself says whether it is done.
- *
- * @param begin stores durably that a push begins, from when on a refusal comes too late; false when somebody changed
- *   the rollback meanwhile: then nothing is pushed
- */
+/** What a push is made with. */
+export interface Pushing {
+  lane: Lane;
+  /** Stores durably that a push begins, from when on a refusal comes too late; false when somebody changed the rollback. */
+  begin(): Promise<boolean>;
+}
+
+/** Commit and plain push; the branch itself says whether it is done. */
 export async function write(
   context: ExecutorContext,
   rollback: Rollback,
-  begin: () => Promise<boolean>,
+  pushing: Pushing,
+  signal: AbortSignal,
+): Promise<Step> {
+  let begun = false;
+  const begin = async () => {
+    if (!(await pushing.begin())) return false;
+    begun = true;
+    context.reach('push-start');
+    return true;
+  };
+  try {
+    return rollback.mode === 'propose'
+      ? await pushProposal(context, rollback, { ...pushing, begin }, signal)
+      : await pushToBranch(context, rollback, { ...pushing, begin }, signal);
+  } catch (error) {
+    if (!begun || !(error instanceof CodedError)) throw error;
+    return failed(context, rollback, error);
+  }
+}
+
+async function pushToBranch(
+  context: ExecutorContext,
+  rollback: Rollback,
+  { lane, begin }: Pushing,
+  signal: AbortSignal,
+): Promise<Step> {
+  const { clock } = context;
+  const made: { next: Rollback | null; plan: Plan | null; guardedAt: number } = { next: null, plan: null, guardedAt: -Infinity };
+  const result = await lane.submit({
+    async build(onto) {
+      signal.throwIfAborted();
+      context.reach('push-fetched');
+      const drafted = await draftOf(context, rollback, onto, signal);
+      if (drafted.kind === 'done') {
+        made.next = moved({ ...rollback, ...drafted.facts }, drafted.to, clock.now());
+        return null;
+      }
+      if (drafted.kind === 'propose') {
+        const { code, sentence } = drafted;
+        made.next = moved({ ...rollback, mode: 'propose', plan: null }, { state: 'planned', code, sentence }, clock.now());
+        return null;
+      }
+      const { draft } = drafted;
+      if (made.plan?.hash !== draft.plan.hash || clock.now() - made.guardedAt > GUARDED_FOR_MS) {
+        const held = await guardPlan(context, rollback, draft, 'push', signal);
+        if (held !== null) {
+          const { code, sentence } = held;
+          made.next = moved(withPlan(rollback, draft), { state: 'held', code, sentence }, clock.now());
+          return null;
+        }
+        made.guardedAt = clock.now();
+      }
+      made.plan = draft.plan;
+      context.reach('push-committed');
+      return draft.commit;
+    },
+    begin,
+  });
+  if (result.kind === 'left') return { next: made.next ?? rollback };
+  context.reach('push-done');
+  const { commit } = result;
+  const written: Rollback = {
+    ...rollback,
+    plan: made.plan ?? rollback.plan,
+    approvals: [],
+    revertCommit: commit,
+    revertRef: `refs/heads/${rollback.branch}`,
+  };
+  const sentence = `${short(commit)} on ${rollback.branch} takes ${short(rollback.badCommit)} out`;
+  return { next: moved(written, { state: 'pushed', code: 'pushed', sentence }, clock.now()) };
+}
+
+/** A branch of its own, on the head that the plan was made on: a rerun makes the same commit and finds it there. */
+async function pushProposal(
+  context: ExecutorContext,
+  rollback: Rollback,
+  { begin }: Pushing,
   signal: AbortSignal,
 ): Promise<Step> {
   const repository = repositoryOf(context, rollback);
   const { clock } = context;
-  for (let attempt = 1; attempt <= PUSH_TRIES; attempt += 1) {
-    await repository.refresh(signal);
-    context.reach('push-fetched');
-    const bad = await repository.commit(rollback.badCommit, signal);
-    const result = await revertOn(context, rollback, bad, signal);
-    if (result.kind === 'done') return { next: result.next };
-    const held = await guardAgain(context, rollback, bad, result.changed, signal);
-    if (held !== null) return { next: moved(rollback, { state: 'held', ...held }, clock.now()) };
-    context.reach('push-committed');
-    const proposal = rollback.mode === 'propose' ? `davylamp/${rollback.id}` : null;
-    if (!(await begin())) return { next: rollback };
-    context.reach('push-start');
-    let pushed: Awaited<ReturnType<typeof repository.push>>;
-    try {
-      pushed = await repository.push(result.commit, proposal, signal);
-    } catch (error) {
-      if (!(error instanceof CodedError)) throw error;
-      const refused = NOT_PUSHED.has(error.code);
-      const now = clock.now();
-      const attempts = rollback.problem?.attempts ?? 0;
-      const again = now + (refused ? retryDelay(attempts, REFUSED_CAP_MS) : UNKNOWN_RETRY_MS);
-      // A push whose outcome is not known may be on the remote: until the branch was read again, nothing else is decided.
-      const pushStarted = refused ? null : new Date(now).toISOString();
-      return {
-        next: troubled({ ...rollback, pushStarted }, { code: error.code, sentence: error.message, nextAt: again }, now),
-        again,
-      };
-    }
-    context.reach('push-done');
-    if (pushed === 'race' && proposal === null) continue;
-    if (pushed === 'race') {
-      const sentence = `branch ${proposal} exists already with other commits; merge or delete it, then approve this rollback`;
-      return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
-    }
-    const revertRef = `refs/heads/${proposal ?? repository.branch}`;
-    const written: Rollback = { ...rollback, revertCommit: result.commit, revertRef };
-    const done =
-      proposal === null
-        ? {
-            state: 'pushed' as const,
-            code: 'pushed',
-            sentence: `${short(result.commit)} on ${repository.branch} takes ${short(bad.sha)} out`,
-          }
-        : {
-            state: 'proposed' as const,
-            code: 'proposed',
-            sentence: `the revert ${short(result.commit)} waits on branch ${proposal}; merge it to make it count`,
-          };
-    return { next: moved(written, done, clock.now()) };
+  const { head } = await repository.refresh(signal);
+  context.reach('push-fetched');
+  const drafted = await draftOf(context, rollback, rollback.plan?.head ?? head, signal);
+  if (drafted.kind === 'done') return { next: moved({ ...rollback, ...drafted.facts }, drafted.to, clock.now()) };
+  const { draft } = drafted;
+  const held = await guardPlan(context, rollback, draft, 'push', signal);
+  if (held !== null) {
+    return { next: moved(withPlan(rollback, draft), { state: 'held', code: held.code, sentence: held.sentence }, clock.now()) };
   }
-  throw new CodedError('push_races', `the branch moved ${PUSH_TRIES} times while the revert was pushed; trying on`, {
-    retryable: true,
-  });
+  context.reach('push-committed');
+  if (!(await begin())) return { next: rollback };
+  const branch = `davylamp/${rollback.id}`;
+  const pushed = await repository.push(draft.commit, branch, signal);
+  context.reach('push-done');
+  if (pushed === 'race') {
+    const sentence = `branch ${branch} exists already with other commits; merge or delete it, then approve this rollback`;
+    return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
+  }
+  const written: Rollback = { ...withPlan(rollback, draft), approvals: [], revertCommit: draft.commit, revertRef: `refs/heads/${branch}` };
+  const sentence = `the revert ${short(draft.commit)} waits on branch ${branch}; merge it to make it count`;
+  return { next: moved(written, { state: 'proposed', code: 'proposed', sentence }, clock.now()) };
 }
 
-/** The revert on the present head, or the state that makes it unnecessary or impossible. */
-export async function revertOn(
-  context: ExecutorContext,
-  rollback: Rollback,
-  bad: CommitFacts,
-  signal: AbortSignal,
-): Promise<{ kind: 'revert'; commit: string; head: string; changed: string[] } | { kind: 'done'; next: Rollback }> {
-  const repository = repositoryOf(context, rollback);
-  const policy = policyOf(context, rollback);
-  const [own] = await repository.ownCommits(bad.sha, rollback.id, signal);
-  const order = {
-    badCommit: bad.sha,
-    message: context.messageOf(rollback, bad),
-    at: Date.parse(rollback.decidedAt),
-    paths: policy.paths,
-    ...(rollback.mode === 'propose' && rollback.plan !== null ? { onto: rollback.plan.head } : {}),
-  };
-  const result = await repository.revert(order, signal);
-  const outcome = outcomeOf(result, own, { rollback, application: policy.application });
-  if (outcome.kind === 'revert') return outcome;
-  return { kind: 'done', next: moved({ ...rollback, ...outcome.facts }, outcome.to, context.clock.now()) };
+function failed(context: ExecutorContext, rollback: Rollback, error: CodedError): Step {
+  const now = context.clock.now();
+  if (error.code === 'git_branch_protected' && rollback.mode === 'rollback') {
+    const sentence = `the branch takes no pushes from us (${error.message}); the revert is proposed`;
+    const proposed: Rollback = { ...rollback, mode: 'propose', plan: null, pushStarted: null };
+    return { next: moved(proposed, { state: 'planned', code: 'branch_protected', sentence }, now) };
+  }
+  const refused = NOT_PUSHED.has(error.code);
+  const attempts = rollback.problem?.attempts ?? 0;
+  const again = now + (refused ? retryDelay(attempts, REFUSED_CAP_MS) : UNKNOWN_RETRY_MS);
+  // A push whose outcome is not known may be on the remote: until the branch was read again, nothing else is decided.
+  const pushStarted = refused ? null : new Date(now).toISOString();
+  const problem = { code: error.code, sentence: error.message, nextAt: again };
+  return { next: troubled({ ...rollback, pushStarted }, problem, now), again };
 }

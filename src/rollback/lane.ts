@@ -1,0 +1,143 @@
+import { CodedError, codeOf } from '../errors.ts';
+import type { Repository } from '../git/port.ts';
+
+/** What one rollback wants to have on the branch. */
+export interface LaneOrder {
+  /**
+   * Makes its commit on top of `onto`.
+   * @returns null when there is nothing to push for it (any more); a throw ends this order alone
+   */
+  build(onto: string): Promise<string | null>;
+  /** Stores durably that the push begins; false: somebody changed the rollback meanwhile, so it is left out. */
+  begin(): Promise<boolean>;
+}
+
+/** `left`: nothing was pushed for this order; it knows why. */
+export type LaneResult = { kind: 'pushed'; commit: string } | { kind: 'left' };
+
+const PUSH_TRIES = 10;
+/** Commits that go out in one push; the rest takes the next one. */
+const MOST_IN_CHAIN = 20;
+
+interface Waiting {
+  order: LaneOrder;
+  resolve: (result: LaneResult) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Link {
+  waiting: Waiting;
+  commit: string;
+}
+
+/**
+ * What is waiting to be pushed to one branch goes out together: a chain of commits, one for each rollback, and one plain
+ * push, which all of them win or lose. Who comes while a push is under way goes with the next one.
+ */
+export class Lane {
+  readonly #repository: Repository;
+  readonly #signal: AbortSignal;
+  readonly #waiting: Waiting[] = [];
+  #isRunning = false;
+
+  /** @param signal ends what is under way, when the service closes */
+  constructor(repository: Repository, signal: AbortSignal) {
+    this.#repository = repository;
+    this.#signal = signal;
+  }
+
+  /** @throws CodedError what the push said, or `push_races` (retryable); and whatever `build` and `begin` throw */
+  async submit(order: LaneOrder): Promise<LaneResult> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ order, resolve, reject });
+      if (!this.#isRunning) void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, MOST_IN_CHAIN);
+      try {
+        await this.#push(batch);
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  async #push(batch: readonly Waiting[]): Promise<void> {
+    let members = batch;
+    for (let attempt = 1; attempt <= PUSH_TRIES; attempt += 1) {
+      const { head } = await this.#repository.refresh(this.#signal);
+      let chain = await built(members, head);
+      const begun = await beginAll(chain);
+      // Who dropped out may not stay in the chain that is pushed.
+      if (begun.length < chain.length) chain = await built(begun, head);
+      members = chain.map(({ waiting }) => waiting);
+      const last = chain.at(-1);
+      if (last === undefined) return;
+      try {
+        const pushed = await this.#repository.push(last.commit, null, this.#signal);
+        if (pushed === 'race') continue;
+      } catch (error) {
+        // One that the remote's rules refuse must not stop the others.
+        if (chain.length === 1 || !isRefusal(error)) throw error;
+        for (const member of members) await this.#alone(member);
+        return;
+      }
+      for (const { waiting, commit } of chain) waiting.resolve({ kind: 'pushed', commit });
+      return;
+    }
+    throw new CodedError('push_races', `the branch moved ${PUSH_TRIES} times while the revert was pushed; trying on`, {
+      retryable: true,
+    });
+  }
+
+  async #alone(member: Waiting): Promise<void> {
+    try {
+      await this.#push([member]);
+    } catch (error) {
+      member.reject(error);
+    }
+  }
+}
+
+/** The chain on `head`; an order that has nothing to push, or cannot be built, is settled and left out. */
+async function built(members: readonly Waiting[], head: string): Promise<Link[]> {
+  const chain: Link[] = [];
+  let onto = head;
+  for (const waiting of members) {
+    try {
+      const commit = await waiting.order.build(onto);
+      if (commit === null) {
+        waiting.resolve({ kind: 'left' });
+        continue;
+      }
+      chain.push({ waiting, commit });
+      onto = commit;
+    } catch (error) {
+      waiting.reject(error);
+    }
+  }
+  return chain;
+}
+
+/** Those whose begin was stored. */
+async function beginAll(chain: readonly Link[]): Promise<Waiting[]> {
+  const begun: Waiting[] = [];
+  for (const { waiting } of chain) {
+    try {
+      if (await waiting.order.begin()) begun.push(waiting);
+      else waiting.resolve({ kind: 'left' });
+    } catch (error) {
+      waiting.reject(error);
+    }
+  }
+  return begun;
+}
+
+function isRefusal(error: unknown): boolean {
+  return ['git_push_refused', 'git_branch_protected'].includes(codeOf(error));
+}
