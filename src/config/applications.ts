@@ -27,6 +27,7 @@ export function policies(config: ResolvedConfig): Map<string, Policy> {
       maxAge: parseDuration(guards.maxAge),
       coolDown: parseDuration(guards.coolDown),
       approvalFor: parseDuration(guards.approvalFor),
+      bakeTime: parseDuration(application.bakeTime),
     };
     return {
       application: name,

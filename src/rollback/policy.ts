@@ -112,6 +112,7 @@ export const policyFields = {
       description: 'The least that must be known of a revision to go back to it.',
     }),
   ),
+  bakeTime: duration('1h', 'A revision that ran as the stable one and was healthy for so long counts as baked.'),
   neverRestore: globs('Globs; these paths keep their present content, whatever is taken back: sealed secrets, replica counts.'),
   jointPlans: Type.Optional(
     Type.Boolean({
@@ -157,6 +158,7 @@ export interface Policy {
   versionFields: readonly VersionField[];
   onConflict: 'hold' | 'restore';
   lastGood: Rank;
+  bakeTime: number;
   neverRestore: readonly string[];
   jointPlans: boolean;
   sharedPaths: 'hold' | 'rollback';
