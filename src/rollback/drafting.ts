@@ -4,6 +4,7 @@ import { guiltyOf } from '../ledger/finding.ts';
 import { prunesOf, type FileText } from '../manifests/prunes.ts';
 import { automationFor, type Tamed } from './automation.ts';
 import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
+import { isReleased } from './guards/approval.ts';
 import { revertMessage } from './message.ts';
 import { narrowed } from './narrowing.ts';
 import { outcomeOf } from './outcome.ts';
@@ -63,12 +64,7 @@ interface Attempt {
  *
  * @throws CodedError of git, `commit_unknown`, `commit_is_root`
  */
-export async function draftOf(
-  context: ExecutorContext,
-  rollback: Rollback,
-  head: string,
-  signal: AbortSignal,
-): Promise<Drafted> {
+export async function draftOf(context: ExecutorContext, rollback: Rollback, head: string, signal: AbortSignal): Promise<Drafted> {
   const policy = policyOf(context, rollback);
   const repository = repositoryOf(context, rollback);
   const judged = await repository.commit(rollback.badCommit, signal);
@@ -84,10 +80,14 @@ export async function draftOf(
   const attempt = guilty.kind === 'one' ? await attemptOf(work, []) : await severalOf(work, guilty.commits);
   if ('to' in attempt) return attempt;
   const [own] = await repository.ownCommits(judged.sha, rollback.id, signal);
-  const outcome = outcomeOf(attempt.result, own, { rollback, application: policy.application });
+  const outcome = outcomeOf(attempt.result, own, aboutOf(work));
   if (outcome.kind === 'done') return outcome;
   const tamed = await automationFor(context, rollback, { head, bad: newest, changed: outcome.changed }, signal);
   return drafted(work, tamed.edits.length === 0 ? attempt : await again(work, attempt, tamed), tamed);
+}
+
+function aboutOf({ context, rollback, policy }: Work): { rollback: Rollback; application: string; released: boolean } {
+  return { rollback, application: policy.application, released: isReleased(rollback, null, policy, context.clock.now()) };
 }
 
 function done(state: RollbackState, code: string, sentence: string): Drafted & { kind: 'done' } {
@@ -123,7 +123,8 @@ async function jointOf(work: Work, plain: Attempt, outside: readonly string[], e
   const notes = [`It also changes ${listed(outside)}${names.length > 0 ? ` (${names.join(', ')})` : ''}.`];
   const order = orderOf(work, { kind: 'revert', good: null, undoes: [bad.sha], notes }, edits);
   const result = await repository.revert({ ...order, paths: ['.'], badCommit: bad.sha }, signal);
-  const who = unowned.length > 0 ? `${listed(unowned)} belongs to no application` : `jointPlans is not set for all of ${names.join(', ')}`;
+  const who =
+    unowned.length > 0 ? `${listed(unowned)} belongs to no application` : `jointPlans is not set for all of ${names.join(', ')}`;
   return {
     ...plain,
     result,
@@ -207,15 +208,19 @@ function orderOf(
 
 async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Drafted> {
   const { result, kind, good, undone, joint } = attempt;
-  const { repository, head, bad, rollback, policy, signal } = work;
+  const { repository, head, bad, signal } = work;
   if (result.kind !== 'commit') {
-    const outcome = outcomeOf(result, undefined, { rollback, application: policy.application });
-    return outcome.kind === 'done' ? outcome : done('held', 'conflict', 'the plan changed while it was made; approve it to plan anew');
+    const outcome = outcomeOf(result, undefined, aboutOf(work));
+    return outcome.kind === 'done'
+      ? outcome
+      : done('held', 'conflict', 'the plan changed while it was made; approve it to plan anew');
   }
   const { commit, changed, effect, kept } = result;
   const plan: Plan = {
     kind,
-    hash: createHash('sha256').update(JSON.stringify([kind, bad.sha, effect])).digest('hex'),
+    hash: createHash('sha256')
+      .update(JSON.stringify([kind, bad.sha, effect]))
+      .digest('hex'),
     head,
     good,
     undoes: undone.map(({ sha }) => sha),
@@ -237,7 +242,7 @@ async function prunedBy({ repository, head, signal }: Work, commit: string, chan
   if (manifests.length > MOST_MANIFESTS) return [`more than ${MOST_MANIFESTS} manifests change; look through the diff`];
   const textsAt = async (at: string): Promise<FileText[]> =>
     Promise.all(manifests.map(async (path) => ({ path, text: await repository.readFile(at, path, signal) })));
-  return prunesOf(await textsAt(head), await textsAt(commit));
+  return prunesOf(await textsAt(head), await textsAt(commit), (path) => repository.readFile(head, path, signal));
 }
 
 function listed(paths: readonly string[]): string {
