@@ -1,10 +1,25 @@
 import { systemClock, type Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
 import { Clone, REMOTE, unknownCommit, type Credential, type Limits, type MirrorLog } from './clone.ts';
+import { contentOf, filesAt, readFile, roots } from './content.ts';
+import { deltas, type LocalGit } from './deltas.ts';
+import { commitDraft, type Draft } from './draft.ts';
 import { gitError, readPush } from './errors.ts';
-import { branchName, identity, isRollbackId, repositoryUrl, rollbackId, type Identity } from './names.ts';
-import type { CommitFacts, OwnRollback, PushResult, Repository, RevertOrder, RevertResult } from './port.ts';
-import { revertOn } from './revert.ts';
+import { diffOf, factsOf, ownCommits, ownRollbacks, reverters } from './history.ts';
+import { branchName, identity, repositoryUrl, rollbackId, type Identity } from './names.ts';
+import type {
+  CommitFacts,
+  OwnRollback,
+  PushResult,
+  Repository,
+  RestoreOrder,
+  Reverter,
+  RevertOrder,
+  RevertResult,
+  WriteOrder,
+} from './port.ts';
+import { reversalOf } from './revert.ts';
+import type { Stamp } from './run.ts';
 
 export interface RepositoryOptions {
   name: string;
@@ -28,17 +43,6 @@ export interface RepositoryOptions {
 }
 
 const LIMITS: Limits = { localMs: 30_000, fetchMs: 60_000, cloneMs: 15 * 60_000, pushMs: 60_000 };
-
-const TRAILER = 'Davylamp-Rollback';
-/** What a revert commit of ours says of itself, in the order in which it is read. */
-const OWN_TRAILERS = [TRAILER, 'Davylamp-Application', 'Reverts'];
-const FULL_COMMIT_ID = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
-const MESSAGE_LIMIT = 64 * 1024;
-const UTF8_BYTES_PER_CHARACTER = 4;
-
-/** Against the first parent, so that a merge counts as what it brought to the branch. */
-const CHANGED_NAMES = ['-1', '-z', '-m', '--first-parent', '--name-only', '--no-renames', '--format='];
-const PATCH = ['-1', '-p', '-m', '--first-parent', '--format=', '--no-color', '--no-ext-diff', '--no-textconv'];
 
 /**
  * A repository on a remote, seen through a kept bare mirror: one branch is fetched, nothing is ever checked out.
@@ -88,26 +92,40 @@ class MirroredRepository implements Repository {
     const sha = await this.#clone.find(revision, signal);
     // Read after the search, which may have fetched.
     const head = await this.#clone.ready(signal);
-    const [shown, named, onBranch] = await Promise.all([
-      this.#clone.local({ subcommand: 'log', args: ['-1', '--format=%P%x00%s%x00%B', '--end-of-options', sha, '--'] }, signal),
-      this.#clone.local(
-        {
-          subcommand: 'log',
-          args: [...CHANGED_NAMES, '--end-of-options', sha, '--'],
-        },
-        signal,
-      ),
+    const [[facts], onBranch] = await Promise.all([
+      factsOf(this.#git(signal), sha, 1),
       this.#clone.isAncestor(sha, head, signal),
     ]);
-    const [parents = '', subject = '', message = ''] = shown.stdout.split('\0');
-    return {
-      sha,
-      parents: parents.split(' ').filter((parent) => parent !== ''),
-      subject,
-      message: message.trimEnd().slice(0, MESSAGE_LIMIT),
-      paths: named.stdout.split('\0').filter((path) => path !== ''),
-      onBranch,
-    };
+    if (facts === undefined) throw this.#clone.damaged('it does not show a commit that it has');
+    return { ...facts, onBranch };
+  }
+
+  async commitsTouching(
+    range: { from: string | null; to: string; paths: readonly string[]; limit: number },
+    signal: AbortSignal,
+  ): Promise<CommitFacts[]> {
+    await this.#clone.ready(signal);
+    const to = await this.#clone.find(range.to, signal);
+    const from = range.from === null ? null : await this.#clone.find(range.from, signal);
+    const head = await this.#clone.ready(signal);
+    if (range.paths.length === 0 || range.limit < 1) return [];
+    const [found, onBranch] = await Promise.all([
+      factsOf(this.#git(signal), from === null ? to : `${from}..${to}`, range.limit, roots(range.paths)),
+      this.#clone.isAncestor(to, head, signal),
+    ]);
+    return found.map((facts) => ({ ...facts, onBranch }));
+  }
+
+  async contentOf(commit: string, paths: readonly string[], signal: AbortSignal): Promise<string> {
+    return contentOf(this.#git(signal), await this.#found(commit, signal), paths);
+  }
+
+  async filesAt(commit: string, paths: readonly string[], limit: number, signal: AbortSignal): Promise<string[]> {
+    return filesAt(this.#git(signal), await this.#found(commit, signal), paths, limit);
+  }
+
+  async readFile(commit: string, path: string, signal: AbortSignal): Promise<string | null> {
+    return readFile(this.#git(signal), await this.#found(commit, signal), path);
   }
 
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
@@ -126,77 +144,80 @@ class MirroredRepository implements Repository {
 
   async ownCommits(since: string, rollback: string, signal: AbortSignal): Promise<string[]> {
     const id = rollbackId(rollback);
-    await this.#clone.ready(signal);
-    const from = await this.#clone.find(since, signal);
+    const from = await this.#found(since, signal);
     const head = await this.#clone.ready(signal);
-    const { stdout } = await this.#clone.local(
-      {
-        subcommand: 'log',
-        args: [
-          `--format=%H%x00%ce%x00%(trailers:key=${TRAILER},valueonly,unfold)%x00`,
-          '--fixed-strings',
-          `--grep=${TRAILER}: ${id}`,
-          '--end-of-options',
-          `${from}..${head}`,
-          '--',
-        ],
-      },
-      signal,
-    );
-    const fields = stdout.split('\0');
-    const found: string[] = [];
-    for (let index = 0; index + 2 < fields.length; index += 3) {
-      const [sha = '', email, values = ''] = fields.slice(index, index + 3);
-      if (email === this.#author.email && values.split('\n').includes(id)) found.push(sha.trim());
-    }
-    return found;
+    return ownCommits(this.#git(signal), `${from}..${head}`, id, this.#author);
   }
 
   async ownRollbacks(limit: number, signal: AbortSignal): Promise<OwnRollback[]> {
     const { head } = await this.#clone.refresh(signal);
-    const trailers = OWN_TRAILERS.map((key) => `%(trailers:key=${key},valueonly,unfold)`);
-    const { stdout } = await this.#clone.local(
-      {
-        subcommand: 'log',
-        args: [
-          `--format=${['%H', '%ct', '%ce', ...trailers].join('%x00')}%x00`,
-          `--max-count=${Math.max(1, Math.floor(limit))}`,
-          '--fixed-strings',
-          `--grep=${TRAILER}: `,
-          '--end-of-options',
-          head,
-          '--',
-        ],
-      },
-      signal,
-    );
-    const fields = stdout.split('\0').map((field) => field.trim());
-    const found: OwnRollback[] = [];
-    for (let index = 0; index + 5 < fields.length; index += 6) {
-      const [commit = '', seconds = '', email, rollback = '', application = '', reverts = ''] = fields.slice(index, index + 6);
-      const ours = email === this.#author.email && isRollbackId(rollback) && FULL_COMMIT_ID.test(reverts);
-      if (ours) found.push({ commit, at: Number(seconds) * 1_000, rollback, application, reverts });
-    }
-    return found;
+    return ownRollbacks(this.#git(signal), head, limit, this.#author);
+  }
+
+  async reverters(bad: string, signal: AbortSignal): Promise<Reverter[]> {
+    const facts = await this.commit(bad, signal);
+    const head = await this.#clone.ready(signal);
+    return reverters(this.#git(signal), facts, head, this.#author);
   }
 
   async revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult> {
     const bad = await this.commit(order.badCommit, signal);
-    if (!bad.onBranch) {
-      throw new CodedError(
-        'commit_not_on_branch',
-        `Commit ${bad.sha} is not part of ${this.branch}: nothing to take out there.`,
-        {
-          details: { commit: bad.sha, branch: this.branch },
-        },
-      );
-    }
+    if (!bad.onBranch) throw this.#notOnBranch(bad.sha, 'nothing to take out there');
+    return this.#write(order, signal, async (git, head, stamp) => {
+      const { touched, wanted, conflicts } = await reversalOf(git, head, bad, stamp);
+      return { head, wanted, conflicts, involved: touched.map(({ path }) => path), editsOnly: false };
+    });
+  }
+
+  async restore(order: RestoreOrder, signal: AbortSignal): Promise<RevertResult> {
+    const good = await this.#found(order.good, signal);
+    const paths = roots(order.paths);
+    return this.#write(order, signal, async (git, head) => {
+      if (!(await this.#clone.isAncestor(good, head, signal))) throw this.#notOnBranch(good, 'its content is not put back there');
+      const wanted = order.paths.length === 0 ? [] : await deltas(git, head, good, paths);
+      return { head, wanted, conflicts: [], involved: [], editsOnly: false };
+    });
+  }
+
+  async edit(order: WriteOrder, signal: AbortSignal): Promise<RevertResult> {
+    await this.#clone.ready(signal);
+    return this.#write(order, signal, async (_git, head) => ({
+      head,
+      wanted: [],
+      conflicts: [],
+      involved: [],
+      editsOnly: true,
+    }));
+  }
+
+  async #write(
+    order: WriteOrder,
+    signal: AbortSignal,
+    draft: (git: LocalGit, head: string, stamp: Stamp) => Promise<Draft>,
+  ): Promise<RevertResult> {
     const onto = order.onto === undefined ? null : await this.#clone.find(order.onto, signal);
+    const stamp = { ...this.#author, atSeconds: Math.floor(order.at / 1_000) };
     return this.#clone.turns.take(async () => {
       const head = onto ?? (await this.#clone.readHead(signal));
       if (head === null) throw this.#clone.damaged('it has no branch head');
-      return revertOn((call) => this.#clone.local(call, signal), head, bad, this.#author, order);
+      const git = this.#git(signal);
+      return commitDraft(git, await draft(git, head, stamp), order, stamp, null);
     }, signal);
+  }
+
+  #git(signal: AbortSignal): LocalGit {
+    return (call) => this.#clone.local(call, signal);
+  }
+
+  async #found(commit: string, signal: AbortSignal): Promise<string> {
+    await this.#clone.ready(signal);
+    return this.#clone.find(commit, signal);
+  }
+
+  #notOnBranch(commit: string, what: string): CodedError {
+    return new CodedError('commit_not_on_branch', `Commit ${commit} is not part of ${this.branch}: ${what}.`, {
+      details: { commit, branch: this.branch },
+    });
   }
 
   async push(commit: string, ref: string | null, signal: AbortSignal): Promise<PushResult> {
@@ -221,19 +242,7 @@ class MirroredRepository implements Repository {
   }
 
   async diff(commit: string, limit: number, signal: AbortSignal): Promise<string> {
-    await this.#clone.ready(signal);
-    const sha = await this.#clone.find(commit, signal);
-    const { stdout } = await this.#clone.local(
-      {
-        subcommand: 'log',
-        args: [...PATCH, '--end-of-options', sha, '--'],
-        maxBytes: limit * UTF8_BYTES_PER_CHARACTER,
-        overflow: 'cut',
-      },
-      signal,
-    );
-    const text = stdout.trimStart();
-    return text.length <= limit ? text : `${text.slice(0, Math.max(0, limit - 1))}…`;
+    return diffOf(this.#git(signal), await this.#found(commit, signal), limit);
   }
 
   async close(): Promise<void> {

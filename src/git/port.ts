@@ -53,7 +53,10 @@ export interface WriteOrder {
   onto?: string;
   /** Globs of paths that keep the content of the head, whatever was reverted or restored (`neverRestore`). */
   keep?: readonly string[];
-  /** Goes into the same commit, on top of the rest. Callers have checked the paths; they need not be within `paths`. */
+  /**
+   * Goes into the same commit, on top of the rest; where there is nothing to revert or restore, no commit is made for them
+   * alone. Callers have checked the paths; they need not be within `paths`.
+   */
   edits?: readonly FileEdit[];
 }
 
@@ -86,8 +89,8 @@ export type RevertResult =
       /** Paths that `keep` left as they are at the head although they would have changed. */
       kept: string[];
     }
-  /** The head no longer holds what the bad commit brought: nothing to do. */
-  | { kind: 'nothing_to_revert'; head: string }
+  /** The head no longer holds what the bad commit brought, or all that it still holds is in `kept`: nothing to do. */
+  | { kind: 'nothing_to_revert'; head: string; kept?: string[] }
   | { kind: 'conflict'; head: string; paths: string[] }
   | { kind: 'outside_paths'; head: string; paths: string[] };
 

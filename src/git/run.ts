@@ -6,12 +6,15 @@ import { gitError, readVersion } from './errors.ts';
 
 /** Nothing else is ever run; none of them checks files out, runs filters or reads a work tree. */
 const SUBCOMMANDS = [
+  'cat-file',
   'commit-tree',
   'diff-tree',
+  'fast-import',
   'fetch',
   'init',
   'log',
   'ls-remote',
+  'ls-tree',
   'merge-base',
   'merge-tree',
   'push',
@@ -68,17 +71,28 @@ export interface GitPlace {
   alsoAllow: 'file' | null;
 }
 
+/** Author and committer of a commit, and when. */
+export interface Stamp {
+  name: string;
+  email: string;
+  atSeconds: number;
+}
+
 export interface GitCall {
   subcommand: Subcommand;
   args: readonly string[];
   /** Written to standard input. */
-  input?: string;
+  input?: string | Buffer;
+  /** `latin1` keeps every byte of the output apart, as paths need not be UTF-8. */
+  encoding?: 'utf8' | 'latin1';
   /** Configuration of this one call, secrets included: it travels in the environment, never in the arguments. */
   config?: Readonly<Record<string, string>>;
+  /** More of the environment of this one call: where a signer finds its keys. */
+  environment?: Readonly<Record<string, string>>;
   /** Taken out of every error. */
   secrets?: readonly string[];
   /** Who and when, for `commit-tree`. */
-  stamp?: { name: string; email: string; atSeconds: number };
+  stamp?: Stamp;
   timeoutMs: number;
   /** Exit codes that are answers, not failures. */
   answers?: readonly number[];
@@ -106,6 +120,8 @@ function environment(place: GitPlace, call: GitCall): Record<string, string> {
     GIT_ATTR_NOSYSTEM: '1',
     GIT_TERMINAL_PROMPT: '0',
     GIT_NO_REPLACE_OBJECTS: '1',
+    // Paths are names, never patterns.
+    GIT_LITERAL_PATHSPECS: '1',
     GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o StrictHostKeyChecking=yes',
     GIT_ALLOW_PROTOCOL: place.alsoAllow === null ? 'https:http:ssh' : `https:http:ssh:${place.alsoAllow}`,
   };
@@ -122,6 +138,7 @@ function environment(place: GitPlace, call: GitCall): Record<string, string> {
       env[`GIT_${role}_DATE`] = date;
     }
   }
+  Object.assign(env, call.environment);
   const config = Object.entries({ ...CONFIG, ...call.config });
   env['GIT_CONFIG_COUNT'] = String(config.length);
   config.forEach(([key, value], index) => {
@@ -225,7 +242,7 @@ export async function runGit(place: GitPlace, call: GitCall): Promise<GitAnswer>
       details: { subcommand: call.subcommand, timeoutMs: call.timeoutMs },
     });
   }
-  const stdout = Buffer.concat(chunks).toString('utf8');
+  const stdout = Buffer.concat(chunks).toString(call.encoding ?? 'utf8');
   if (cause === 'overflow') {
     if (call.overflow === 'cut') return { exitCode: 0, stdout, stderr };
     throw new CodedError('git_output_too_large', `git ${call.subcommand} printed more than ${maxBytes} bytes.`, {

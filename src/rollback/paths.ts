@@ -1,5 +1,5 @@
 /** A folder or file as it is configured, in git's own form; the empty string is the whole repository. */
-function folderOf(root: string): string {
+export function folderOf(root: string): string {
   return root
     .split('/')
     .filter((part) => part !== '' && part !== '.')

@@ -67,6 +67,8 @@ export function describeRepository(name: string, make: () => Promise<RepositoryW
         message: 'Deploy shop 2\n\nWith a longer story.',
         paths: ['apps/shop/a.yaml'],
         onBranch: true,
+        author: { name: expect.any(String) as string, email: expect.stringContaining('@') as string },
+        at: expect.any(Number) as number,
       });
     });
 
