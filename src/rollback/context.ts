@@ -3,10 +3,14 @@ import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { Delivery } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
+import type { Forge } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
+import type { LedgerEntry } from '../ledger/record.ts';
 import type { Store } from '../store/port.ts';
-import type { Policy } from './policy.ts';
+import type { FleetPolicy } from './fleet.ts';
+import type { Policy, Rank } from './policy.ts';
 import type { Rollback } from './record.ts';
+import type { Switches } from './switches.ts';
 
 /** Where a process may die while a rollback runs, in the order of the way. */
 export const EXECUTOR_POINTS = [
@@ -31,6 +35,18 @@ export const EXECUTOR_POINTS = [
 ] as const;
 export type ExecutorPoint = (typeof EXECUTOR_POINTS)[number];
 
+/** What rollbacks ask the ledger. */
+export interface LedgerView {
+  /** What is known of a revision; null when nothing is. */
+  entry(application: string, revision: string): Promise<LedgerEntry | null>;
+  /** The newest revision before `before` that is known to be good by at least `lowest`; null when none is. */
+  lastGood(
+    application: string,
+    query: { before: string; lowest: Rank; repository: Repository },
+    signal: AbortSignal,
+  ): Promise<LedgerEntry | null>;
+}
+
 /** What the executor and its steps work with. */
 export interface ExecutorContext {
   store: Store;
@@ -39,6 +55,12 @@ export interface ExecutorContext {
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;
   deliveries: ReadonlyMap<string, Delivery>;
+  /** The forge of a repository, by its name; null without one. */
+  forgeOf: (repository: string) => Forge | null;
+  ledger: LedgerView;
+  switches: Switches;
+  /** What holds for all applications together; read anew at every use, since a reload may change it. */
+  fleet: FleetPolicy;
   /** Whether what the store knows of a repository agrees with Git: after a loss of the data, not before it was read anew. */
   reconciled: (repository: string) => boolean;
   /** Starts, once, the check whether the metrics came back, and says how it stands. */

@@ -56,6 +56,7 @@ export const Approval = Type.Object(
     at: Type.String({ format: 'date-time' }),
     plan: Type.String({ description: 'Hash of the plan that was seen.' }),
     expiresAt: Type.String({ format: 'date-time' }),
+    about: Type.Optional(Type.String({ description: 'The plan that was seen, in a few words.' })),
   },
   { additionalProperties: false },
 );
@@ -113,6 +114,9 @@ export const Rollback = Type.Object(
       description: 'When the bad content was seen on the branch again after it had been taken out.',
     }),
     recovery: optionalText('Id of the analysis that checks the recovery.'),
+    incident: Type.Optional(
+      Type.String({ description: 'What holds several rollbacks at once; all of one incident are told as one.' }),
+    ),
     createdAt: Type.String({ format: 'date-time' }),
     updatedAt: Type.String({ format: 'date-time' }),
     history: Type.Array(Type.Object({ at: Type.String({ format: 'date-time' }), step: Type.String(), sentence: Type.String() }), {
