@@ -52,7 +52,7 @@ export function documentsOf(text: string): Document.Parsed[] | null {
 }
 
 /** The node at a path in the first document that has it. */
-function nodeAt(documents: readonly Document.Parsed[], steps: readonly Step[]): Node | null {
+export function nodeAt(documents: readonly Document.Parsed[], steps: readonly Step[]): Node | null {
   for (const { contents } of documents) {
     let node: unknown = contents;
     for (const step of steps) node = child(node, step);
@@ -106,6 +106,42 @@ export function withKey(
   const before = text.slice(0, line.end);
   const gap = before.endsWith('\n') ? '' : ending;
   return `${before}${gap}${' '.repeat(line.indent)}${key}: ${raw}${ending}${text.slice(line.end)}`;
+}
+
+/**
+ * The text with a key more, before the first one of a map that is written on lines of its own; whatever the values are.
+ *
+ * @param lines how the value is written; more than one line is indented as the key is, and two more
+ * @returns null where it is written otherwise
+ */
+export function withFirstKey(text: string, map: Node | null, key: string, lines: readonly string[]): string | null {
+  if (!isMap(map) || map.flow === true) return null;
+  const first: unknown = map.items[0]?.key;
+  if (!isScalar(first) || !first.range) return null;
+  const start = text.lastIndexOf('\n', first.range[0] - 1) + 1;
+  const lead = text.slice(start, first.range[0]);
+  if (!/^ *$/.test(lead)) return null;
+  const ending = text.includes('\r\n') ? '\r\n' : '\n';
+  const [only] = lines;
+  const value = lines.length === 1 ? ` ${only ?? ''}` : lines.map((line) => `${ending}${lead}  ${line}`).join('');
+  return `${text.slice(0, start)}${lead}${key}:${value}${ending}${text.slice(start)}`;
+}
+
+/** The text with an entry more at the end of a list of scalars; null where it cannot be put there. */
+export function withEntry(text: string, list: Node | null, raw: string): string | null {
+  if (!isSeq(list) || !list.range) return null;
+  const last: unknown = list.items.at(-1);
+  if (list.flow === true) {
+    const close = text.lastIndexOf(']', list.range[1]);
+    return close === -1 ? null : `${text.slice(0, close)}${last === undefined ? '' : ', '}${raw}${text.slice(close)}`;
+  }
+  if (!isScalar(last) || !last.range) return null;
+  const start = text.lastIndexOf('\n', last.range[0] - 1) + 1;
+  const lead = text.slice(start, last.range[0]);
+  const newline = text.indexOf('\n', last.range[1]);
+  if (!/^ *- *$/.test(lead) || newline === -1) return null;
+  const ending = text[newline - 1] === '\r' ? '\r\n' : '\n';
+  return `${text.slice(0, newline + 1)}${lead}${raw}${ending}${text.slice(newline + 1)}`;
 }
 
 /** The lines of one pair of a block map, to the end of its last line; null when it shares a line with something else. */

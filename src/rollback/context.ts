@@ -80,7 +80,7 @@ export interface Step {
 }
 
 /** The repository and branch that were decided on: a configuration that names others now changes nothing of that. */
-export function repositoryOf(context: ExecutorContext, rollback: Rollback): Repository {
+export function repositoryOf(context: Pick<ExecutorContext, 'policies' | 'repositories'>, rollback: Rollback): Repository {
   const { branch, repository } = policyOf(context, rollback);
   const found = configured(context.repositories.get(rollback.repository), 'repository', rollback.repository);
   if (branch === rollback.branch && repository === rollback.repository) return found;
@@ -95,7 +95,7 @@ export function deliveryOf(context: ExecutorContext, rollback: Rollback): Delive
   return configured(context.deliveries.get(rollback.application), 'delivery of application', rollback.application);
 }
 
-export function policyOf(context: ExecutorContext, rollback: Rollback): Policy {
+export function policyOf(context: Pick<ExecutorContext, 'policies' | 'repositories'>, rollback: Rollback): Policy {
   return configured(context.policies.get(rollback.application), 'application', rollback.application);
 }
 

@@ -82,7 +82,7 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
   const [own] = await repository.ownCommits(judged.sha, rollback.id, signal);
   const outcome = outcomeOf(attempt.result, own, aboutOf(work));
   if (outcome.kind === 'done') return outcome;
-  const tamed = await automationFor(context, rollback, { head, bad: newest, changed: outcome.changed }, signal);
+  const tamed = await automationFor(context, rollback, { head, commit: outcome.commit, bad: newest, changed: outcome.changed }, signal);
   return drafted(work, tamed.edits.length === 0 ? attempt : await again(work, attempt, tamed), tamed);
 }
 
