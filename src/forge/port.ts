@@ -63,10 +63,12 @@ export interface Forge {
   comment(proposal: number, text: string, signal: AbortSignal): Promise<void>;
   setStatus(status: CommitStatus, signal: AbortSignal): Promise<void>;
   /**
-   * Checks the signature over the raw body in constant time, then reads the event.
-   * @throws CodedError `webhook_signature_wrong`, `webhook_invalid`
+   * Checks the signature over the raw body in constant time, then reads the event. The names of headers are in lower case.
+   * @throws CodedError `webhook_signature_wrong`, `webhook_invalid`, `secret_unreadable` (retryable)
    */
-  readWebhook(request: { headers: Readonly<Record<string, string | undefined>>; body: Buffer }): ForgeEvent;
+  readWebhook(request: { headers: Readonly<Record<string, string | undefined>>; body: Buffer }): Promise<ForgeEvent>;
+  /** What git itself may use where the repository has no token of its own; left out where the forge makes none. */
+  gitCredential?(signal: AbortSignal): Promise<{ username: string; token: string }>;
   /** Whether the credential may do what it has to, without changing anything. */
   check(signal: AbortSignal): Promise<readonly Finding[]>;
 }
