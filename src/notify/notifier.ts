@@ -115,7 +115,7 @@ export class Notifier {
       const record = await this.#context.store.get('notice', incident);
       const log = record === undefined ? { channels: {}, claim: null } : logIn(record);
       const now = this.#context.clock.now();
-      const todo = this.#todo(log, notices);
+      const todo = this.#todo(log, notices, now);
       if (todo.length === 0) return true;
       if (todo.every(({ after }) => after > now)) return false;
       if (log.claim !== null && log.claim.by !== this.#context.self && log.claim.until > now) return false;
@@ -139,10 +139,13 @@ export class Notifier {
   }
 
   /** The next notice of every channel that has one; later ones wait for it. */
-  #todo(log: Log, notices: readonly Notice[]): { channel: string; notice: Notice; after: number }[] {
+  #todo(log: Log, notices: readonly Notice[], now: number): { channel: string; notice: Notice; after: number }[] {
     return [...this.#context.channels.keys()].flatMap((channel) => {
       const known = log.channels[channel];
-      const notice = notices.find((one) => this.#goesTo(channel, one) && known?.sent.includes(one.id) !== true);
+      // A channel that is new, or a log that was lost, is no reason to tell old stories.
+      const notice = notices.find(
+        (one) => now - one.at <= GIVE_UP_MS && this.#goesTo(channel, one) && known?.sent.includes(one.id) !== true,
+      );
       return notice === undefined ? [] : [{ channel, notice, after: known?.nextAt ?? 0 }];
     });
   }
@@ -172,7 +175,7 @@ export class Notifier {
       onFault(name, error);
       const now = clock.now();
       const isFinal = error instanceof CodedError && !error.retryable && codeOf(error) === 'notice_refused';
-      if (isFinal || now - notice.at > GIVE_UP_MS) {
+      if (isFinal) {
         onSent(name, 'given_up');
         return { ...log, sent, attempts: 0, nextAt: 0 };
       }
