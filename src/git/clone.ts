@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
+import { filesIn, isFolder } from './files.ts';
 import { isCommitId } from './names.ts';
 import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
+import type { SshConfig } from './schema.ts';
+import { Scratch } from './scratch.ts';
+import { sshCommand } from './ssh.ts';
 import { abortable, Turns } from './turns.ts';
 
 export interface Credential {
@@ -34,6 +38,7 @@ export interface CloneOptions {
   branch: string;
   folder: string;
   credential: () => Promise<Credential | null>;
+  ssh: SshConfig | null;
   log: MirrorLog;
   clock: Clock;
   limits: Limits;
@@ -46,6 +51,11 @@ export const REMOTE = 'o';
 
 /** Every fetch that brings something leaves a pack behind; above this many the small ones are joined. */
 const PACKS = 50;
+
+/** What a killed git may leave behind in the folder of the mirror; each of them would stop every later fetch or commit. */
+const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD', 'refs/davylamp/scratch'];
+const CRASH_REPORT = 'fast_import_crash_';
+const LOCKED = /cannot lock ref|\.lock': File exists/;
 
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
 
@@ -61,12 +71,18 @@ export class Clone {
   readonly #options: CloneOptions;
   readonly #place: GitPlace & { gitDir: string };
   readonly #closing = new AbortController();
+  readonly #scratch: Scratch;
+  readonly #sshEnvironment: Record<string, string>;
   /** A fetch that has its place in the queue and has not begun: whoever asks now may share it. */
   #nextFetch: Promise<{ head: string }> | null = null;
   #isOpen = false;
   #isDamaged = false;
   /** Head whose whole history was walked without a fault. */
   #walkedHead = '';
+  /** Commit that was pushed to the branch after the last fetch; it is not in the mirror itself yet. */
+  #pushedHead: string | null = null;
+  /** Counts the mirrors that stood in this folder: a fault of an earlier one says nothing of this one. */
+  #generation = 0;
 
   constructor(options: CloneOptions) {
     this.#options = options;
@@ -79,6 +95,8 @@ export class Clone {
       searchPath: options.searchPath,
       alsoAllow: options.alsoAllow,
     };
+    this.#scratch = new Scratch(join(options.folder, `${id}.scratch`), join(this.#place.gitDir, 'objects'));
+    this.#sshEnvironment = options.ssh === null ? {} : { GIT_SSH_COMMAND: sshCommand(options.ssh), GIT_SSH_VARIANT: 'ssh' };
   }
 
   /** Makes or mends the clone and fetches the branch. A caller who gives up does not stop the fetch of the others. */
@@ -113,9 +131,9 @@ export class Clone {
       head = await this.#fetch(signal);
     } catch (error) {
       if (codeOf(error) !== 'git_mirror_corrupt') throw error;
-      await this.#discard(error instanceof CodedError ? String(error.details['reason']) : '');
-      head = await this.#fetch(signal);
+      head = await this.#mend(error instanceof CodedError ? String(error.details['reason']) : '', signal);
     }
+    this.#pushedHead = null;
     await this.#joinPacks(signal);
     this.#options.log.info(
       { repository: this.#options.name, head, ms: this.#options.clock.now() - began },
@@ -124,9 +142,24 @@ export class Clone {
     return { head };
   }
 
+  /** A lock that nobody holds is taken away; everything else is cloned anew. */
+  async #mend(reason: string, signal: AbortSignal): Promise<string> {
+    if (LOCKED.test(reason)) {
+      this.#isOpen = false;
+      this.#isDamaged = false;
+      try {
+        return await this.#fetch(signal);
+      } catch (error) {
+        if (codeOf(error) !== 'git_mirror_corrupt') throw error;
+      }
+    }
+    await this.#discard(reason);
+    return this.#fetch(signal);
+  }
+
   async #fetch(signal: AbortSignal): Promise<string> {
     await this.#open();
-    const isFirst = (await this.readHead(signal)) === null;
+    const isFirst = (await this.#fetchedHead(signal)) === null;
     await this.network(
       {
         subcommand: 'fetch',
@@ -135,7 +168,7 @@ export class Clone {
       isFirst ? this.#options.limits.cloneMs : this.#options.limits.fetchMs,
       signal,
     );
-    const head = await this.readHead(signal);
+    const head = await this.#fetchedHead(signal);
     if (head === null) throw this.damaged('it has no branch head after a fetch');
     return head;
   }
@@ -144,7 +177,7 @@ export class Clone {
   async #joinPacks(signal: AbortSignal): Promise<void> {
     const packs = (await filesIn(join(this.#place.gitDir, 'objects', 'pack'))).filter((file) => file.endsWith('.pack'));
     if (packs.length <= PACKS) return;
-    await this.local({ subcommand: 'repack', args: ['-d', '-l', '-q', '--geometric=2'] }, signal);
+    await this.#run({ subcommand: 'repack', args: ['-d', '-l', '-q', '--geometric=2'] }, signal);
   }
 
   /** Makes the bare repository, or takes away what a killed git left in it: its locks would stop every later fetch. */
@@ -153,11 +186,11 @@ export class Clone {
     const { gitDir, home } = this.#place;
     await mkdir(home, { recursive: true, mode: 0o700 });
     if (await isFolder(gitDir)) {
-      const locks = [`refs/remotes/${REMOTE}/${this.#options.branch}`, 'packed-refs', 'shallow', 'config', 'HEAD'];
-      for (const lock of locks) await rm(join(gitDir, `${lock}.lock`), { force: true });
-      const packs = join(gitDir, 'objects', 'pack');
-      const leftovers = (await filesIn(packs)).filter((file) => file.startsWith('tmp_'));
-      for (const file of leftovers) await rm(join(packs, file), { force: true });
+      for (const lock of [`refs/remotes/${REMOTE}/${this.#options.branch}`, ...LOCKS]) {
+        await rm(join(gitDir, `${lock}.lock`), { force: true });
+      }
+      await removeFiles(join(gitDir, 'objects', 'pack'), 'tmp_');
+      await removeFiles(gitDir, CRASH_REPORT);
     } else {
       await runGit(
         { ...this.#place, gitDir: null },
@@ -169,6 +202,7 @@ export class Clone {
         },
       );
     }
+    await this.#scratch.begin();
     this.#isOpen = true;
   }
 
@@ -178,6 +212,8 @@ export class Clone {
     this.#isOpen = false;
     this.#isDamaged = false;
     this.#walkedHead = '';
+    this.#pushedHead = null;
+    this.#generation += 1;
   }
 
   /** Notes that the clone cannot be used, and makes the error that says so. */
@@ -193,8 +229,23 @@ export class Clone {
     );
   }
 
-  /** The branch head as it was fetched last; null when nothing was fetched yet. */
+  /** The branch head as it was fetched, or pushed by ourselves, last; null when nothing was fetched yet. */
   async readHead(signal: AbortSignal): Promise<string | null> {
+    return this.#pushedHead ?? this.#fetchedHead(signal);
+  }
+
+  /** To be told of a push, which is the newest knowledge of the branch until the next fetch. */
+  notePushed(commit: string): void {
+    this.#pushedHead = commit;
+  }
+
+  /** To be called before each commit that is computed. */
+  async prepare(): Promise<void> {
+    // What was pushed and not fetched is nowhere else.
+    if (this.#pushedHead === null) await this.#scratch.prepare();
+  }
+
+  async #fetchedHead(signal: AbortSignal): Promise<string | null> {
     return this.#verify(`refs/remotes/${REMOTE}/${this.#options.branch}`, signal);
   }
 
@@ -237,17 +288,29 @@ export class Clone {
     return (await this.local({ subcommand: 'merge-base', args, answers: [0, 1] }, signal)).exitCode === 0;
   }
 
-  /** Runs a command that needs nothing but the clone. */
+  /** Runs a command that needs nothing but the clone and the commits that were computed on it. */
   async local(call: Omit<GitCall, 'timeoutMs' | 'signal'>, signal: AbortSignal): Promise<GitAnswer> {
     try {
-      return await runGit(this.#place, { ...call, timeoutMs: this.#options.limits.localMs, signal });
+      return await this.#run({ ...call, environment: { ...this.#scratch.environment(), ...call.environment } }, signal);
     } catch (error) {
-      throw this.#noteDamage(error);
+      // A full disk would be filled further, one report for each try.
+      if (call.subcommand === 'fast-import') await removeFiles(this.#place.gitDir, CRASH_REPORT);
+      throw error;
     }
   }
 
-  #noteDamage(error: unknown): unknown {
-    if (codeOf(error) === 'git_mirror_corrupt') this.#isDamaged = true;
+  /** Runs a command on the clone alone. */
+  async #run(call: Omit<GitCall, 'timeoutMs' | 'signal'>, signal: AbortSignal): Promise<GitAnswer> {
+    const generation = this.#generation;
+    try {
+      return await runGit(this.#place, { ...call, timeoutMs: this.#options.limits.localMs, signal });
+    } catch (error) {
+      throw this.#noteDamage(error, generation);
+    }
+  }
+
+  #noteDamage(error: unknown, generation: number): unknown {
+    if (codeOf(error) === 'git_mirror_corrupt' && generation === this.#generation) this.#isDamaged = true;
     return error;
   }
 
@@ -257,18 +320,28 @@ export class Clone {
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<{ answer: GitAnswer; secrets: string[] }> {
-    const config: Record<string, string> = {
-      [`remote.${REMOTE}.url`]: this.#options.url.href,
-      [`remote.${REMOTE}.fetch`]: `+refs/heads/${this.#options.branch}:refs/remotes/${REMOTE}/${this.#options.branch}`,
-    };
+    const isFetch = call.subcommand === 'fetch';
+    const config: Record<string, string> = { [`remote.${REMOTE}.url`]: this.#options.url.href };
+    // A push that knew of the tracked branch would move it to a commit that the mirror itself does not hold.
+    if (isFetch) {
+      config[`remote.${REMOTE}.fetch`] = `+refs/heads/${this.#options.branch}:refs/remotes/${REMOTE}/${this.#options.branch}`;
+    }
     const authorization = authorizationFor(this.#options.url, await this.#options.credential());
     const { secrets } = authorization;
     Object.assign(config, authorization.config);
+    const environment = { ...this.#sshEnvironment, ...(isFetch ? {} : this.#scratch.environment()) };
+    const generation = this.#generation;
     try {
-      return { answer: await runGit(this.#place, { ...call, config, secrets, timeoutMs, signal }), secrets };
+      return { answer: await runGit(this.#place, { ...call, config, secrets, environment, timeoutMs, signal }), secrets };
     } catch (error) {
-      throw this.#noteDamage(error);
+      throw this.#noteDamage(error, generation);
     }
+  }
+}
+
+async function removeFiles(folder: string, prefix: string): Promise<void> {
+  for (const file of (await filesIn(folder)).filter((name) => name.startsWith(prefix))) {
+    await rm(join(folder, file), { force: true });
   }
 }
 
@@ -283,27 +356,4 @@ export function unknownCommit(revision: string, what: string): CodedError {
   return new CodedError('commit_unknown', `The repository does not have this commit: ${what}.`, {
     details: { revision: revision.slice(0, 100) },
   });
-}
-
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
-    if (isMissing(error)) return false;
-    throw error;
-  }
-}
-
-/** Names of the files in a folder; none when there is no such folder. */
-async function filesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (isMissing(error)) return [];
-    throw error;
-  }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -25,7 +25,7 @@ const isFile = (mode: string): boolean => mode === REGULAR || mode === '100755';
  * Makes the commit of a draft: what `keep` names stays as it is at the head, the edits come on top, and the result is
  * checked against the order's paths as it came out, not as it was meant.
  *
- * @param sign makes a signed commit of an unsigned one; null leaves it unsigned
+ * @param sign makes a signed commit of an unsigned one; null where commits are not signed
  * @throws CodedError `git_edit_refused` when an edited path is no regular file at the head, `git_argument_refused`
  */
 export async function commitDraft(
@@ -33,7 +33,7 @@ export async function commitDraft(
   draft: Draft,
   order: WriteOrder,
   stamp: Stamp,
-  sign: ((commit: string) => Promise<string>) | null,
+  sign: (unsigned: string) => Promise<string> | null,
 ): Promise<RevertResult> {
   const { head } = draft;
   const edits = order.edits ?? [];
@@ -58,7 +58,7 @@ export async function commitDraft(
   if (strayed.length > 0) return { kind: 'outside_paths', head, paths: strayed };
   return {
     kind: 'commit',
-    commit: sign === null ? made : await sign(made),
+    commit: (await sign(made)) ?? made,
     head,
     changed: done.map(({ path }) => path),
     changes: changesOf(done),

@@ -10,7 +10,7 @@ describe('what git’s words mean', () => {
     ["remote: Invalid username or token.\nfatal: Authentication failed for 'https://git.example/x/'", 'git_auth_failed', true],
     ["fatal: unable to access 'https://git.example/x/': The requested URL returned error: 403", 'git_auth_failed', true],
     ['git@git.example: Permission denied (publickey).\nfatal: Could not read from remote repository.', 'git_auth_failed', true],
-    ['Host key verification failed.\nfatal: Could not read from remote repository.', 'git_unreachable', true],
+    ['Host key verification failed.\nfatal: Could not read from remote repository.', 'git_host_key_refused', true],
     ["fatal: unable to access 'https://git.example/x/': Could not resolve host: git.example", 'git_unreachable', true],
     ["fatal: unable to access 'https://git.example/x/': SSL certificate problem: self signed", 'git_unreachable', true],
     ["fatal: unable to access 'https://git.example/x/': The requested URL returned error: 429", 'git_unreachable', true],
@@ -78,14 +78,52 @@ describe('the answer to a push', () => {
 
   it.each([
     ['(pre-receive hook declined)', '', 'git_push_refused', false],
-    ['(protected branch hook declined)', 'remote: error: GH006: Protected branch update failed', 'git_push_refused', false],
+    ['(protected branch hook declined)', 'remote: error: GH006: Protected branch update failed', 'git_branch_protected', false],
     [
       '(failed to update ref)',
       "remote: error: cannot lock ref 'a/b': 'a' exists; cannot create 'a/b'",
       'git_push_refused',
       false,
     ],
+    [
+      '(push declined due to repository rule violations)',
+      'remote: error: GH013: Repository rule violations found for refs/heads/main.\nremote: - Changes must be made through a pull request.',
+      'git_branch_protected',
+      false,
+    ],
+    [
+      '(pre-receive hook declined)',
+      'remote: GitLab: You are not allowed to push code to protected branches on this project.',
+      'git_branch_protected',
+      false,
+    ],
+    ['(pre-receive hook declined)', 'remote: Gitea: Not allowed to push to protected branch main', 'git_branch_protected', false],
+    [
+      '(pre-receive hook declined)',
+      'remote: Forgejo: Not allowed to push to protected branch main',
+      'git_branch_protected',
+      false,
+    ],
+    [
+      '(pre-receive hook declined)',
+      'remote: Branch refs/heads/main can be modified only through pull requests.',
+      'git_branch_protected',
+      false,
+    ],
+    [
+      '(TF402455: Pushes to this branch are not permitted; you must use a pull request to update this branch.)',
+      '',
+      'git_branch_protected',
+      false,
+    ],
+    ['(pre-receive hook declined)', 'remote: the branch is frozen until Monday', 'git_push_refused', false],
     ['(unpacker error)', 'error: remote unpack failed: unable to create temporary object directory', 'git_unreachable', true],
+    [
+      '(unpacker error)',
+      'remote: fatal: write error: No space left on device\nerror: remote unpack failed: unpack-objects abnormal exit',
+      'git_remote_full',
+      true,
+    ],
     ['(Internal Server Error)', '', 'git_unreachable', true],
   ])('[remote rejected] %s', (summary, stderr, code, retryable) => {
     expect(() => readPush(push(`!\ta:${REF}\t[remote rejected] ${summary}`, stderr), REF)).toThrow(

@@ -11,6 +11,8 @@ export interface Failure {
   stderr: string;
   /** Texts that must not appear in any error. */
   secrets: readonly string[];
+  /** Everything but the signature has been done before: what fails is the signer. */
+  signs?: boolean;
 }
 
 const REASON_LIMIT = 300;
@@ -42,7 +44,13 @@ const MEANINGS: readonly Meaning[] = [
     pattern:
       /could not read (Username|Password)|Authentication failed|Invalid username or (password|token)|returned error: 40[13]\b|HTTP 40[13]\b|Permission denied \(|access denied|not authori[sz]ed|Permission to \S+ denied/i,
     sentence:
-      'The remote refused the credential: check tokenFile and what the token may do; a new token is read at the next try.',
+      'The remote refused the credential: check tokenFile (or the ssh key) and what it may do; a new one is read at the next try.',
+  },
+  {
+    code: 'git_host_key_refused',
+    retryable: true,
+    pattern: /Host key verification failed|No \S+ host key is known/i,
+    sentence: 'The host shows a key that is not the known one: compare it, then put it into knownHostsFile.',
   },
   {
     code: 'git_branch_missing',
@@ -60,7 +68,7 @@ const MEANINGS: readonly Meaning[] = [
     code: 'git_unreachable',
     retryable: true,
     pattern:
-      /unable to access|Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|reset|closed|timed out)|Operation timed out|hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Empty reply|Could not read from remote repository|Host key verification failed|certificate|returned error: (5\d\d|429)\b|Network is unreachable|expected flush after/i,
+      /unable to access|Could not resolve host|Failed to connect|Couldn't connect|Connection (refused|reset|closed|timed out)|Operation timed out|hung up unexpectedly|early EOF|RPC failed|unexpected disconnect|Empty reply|Could not read from remote repository|certificate|returned error: (5\d\d|429)\b|Network is unreachable|expected flush after/i,
     sentence: 'The remote did not answer as a Git server should: check the address and the network.',
   },
   {
@@ -69,6 +77,18 @@ const MEANINGS: readonly Meaning[] = [
     pattern:
       /not a git repository|bad (object|tree|config|index|signature)|(object|packfile|loose object) \S+.* (is corrupt|is empty|is truncated|cannot be accessed|does not match|not found)|unable to (read|parse|find|unpack) (tree|object|blob|commit|sha1|[0-9a-f]{40})|could not (read|parse) |missing (blob|tree|commit|object)|does not point to a valid object|broken ref|invalid sha1 pointer|failed to (read|parse|load|unpack|walk)|Could not read [0-9a-f]{40}|Failed to traverse|remote did not send all necessary objects|revision walk setup failed|inflate: data stream|cannot lock ref|\.lock': File exists|index-pack failed/i,
     sentence: 'The local mirror is damaged: it is thrown away and cloned anew at the next try.',
+  },
+];
+
+/** Nothing else happens in such a call. */
+const SIGNING: readonly Meaning[] = [
+  ...MEANINGS.filter(({ code }) => code === 'git_disk_full'),
+  {
+    code: 'git_signing_failed',
+    retryable: true,
+    pattern: /(?:)/,
+    sentence:
+      'The commit could not be signed, so there is none: check the key of `signing` (no passphrase, readable for davylamp alone).',
   },
 ];
 
@@ -109,7 +129,7 @@ export function gitError(failure: Failure): CodedError {
     exitCode: failure.exitCode,
     reason: reasonOf(failure.stderr, failure.secrets),
   };
-  for (const meaning of MEANINGS) {
+  for (const meaning of failure.signs === true ? SIGNING : MEANINGS) {
     if (meaning.pattern.test(local)) {
       return new CodedError(meaning.code, meaning.sentence, { retryable: meaning.retryable, details });
     }
@@ -122,13 +142,21 @@ export function gitError(failure: Failure): CodedError {
 
 const RACE = /fetch first|non-fast-forward|needs force|stale info|cannot lock ref|failed to update ref|incorrect old value/i;
 const NO_RACE = /exists; cannot create|Permission denied|Read-only file system|No space left/i;
+const REMOTE_FULL = /No space left on device|Disk quota exceeded|out of disk space/i;
+/**
+ * How forges say that a branch takes no direct push: GitHub (GH006 for protected branches, GH013 for rule sets), GitLab,
+ * Gitea and Forgejo, Azure DevOps, Bitbucket.
+ */
+const PROTECTED =
+  /\bGH0(06|13)\b|protected branch|TF402455|(modified|made|merged|changed) (only )?through (a )?(pull|merge) request|must use a pull request/i;
 const SERVER_TROUBLE = /unpacker error|unpack failed|internal server error|failed to report status|timed? ?out|No space left/i;
 
 /**
  * Reads the answer of `git push --porcelain` for one ref (git-push(1), OUTPUT: flag, from:to, summary, by tabs).
  *
  * @returns null when there is no line for the ref, which means that the connection broke before an answer
- * @throws CodedError `git_push_refused` when the remote's rules say no, `git_unreachable` when the remote is in trouble
+ * @throws CodedError `git_branch_protected` when the branch takes changes by a pull request only, `git_push_refused` when
+ *   the remote says no for another reason, `git_remote_full` and `git_unreachable` when it is in trouble
  */
 export function readPush(push: Failure & { stdout: string }, ref: string): PushResult | null {
   for (const line of push.stdout.split('\n')) {
@@ -139,6 +167,14 @@ export function readPush(push: Failure & { stdout: string }, ref: string): PushR
     const details = { reason: reasonOf(`${summary ?? ''}\n${remoteLines(push.stderr)}`, push.secrets) };
     const why = summary ?? '';
     if (RACE.test(why) && !NO_RACE.test(push.stderr)) return 'race';
+    const said = `${why}\n${remoteLines(push.stderr)}`;
+    if (REMOTE_FULL.test(said)) {
+      throw new CodedError('git_remote_full', 'The disk of the remote is full: make room there.', { retryable: true, details });
+    }
+    if (PROTECTED.test(said)) {
+      const sentence = `The remote takes no direct push to this branch: ${details.reason}.`;
+      throw new CodedError('git_branch_protected', sentence, { details });
+    }
     if (SERVER_TROUBLE.test(why)) {
       throw new CodedError('git_unreachable', 'The remote could not store the push; look at its log.', {
         retryable: true,

@@ -20,6 +20,8 @@ import type {
 } from './port.ts';
 import { reversalOf } from './revert.ts';
 import type { Stamp } from './run.ts';
+import type { SigningConfig, SshConfig } from './schema.ts';
+import { signCommit } from './signing.ts';
 
 export interface RepositoryOptions {
   name: string;
@@ -32,6 +34,10 @@ export interface RepositoryOptions {
   credential: () => Promise<Credential | null>;
   /** Author and committer of our commits; the email tells them from those of others. */
   author: Identity;
+  /** Paths absolute; null or nothing: commits are not signed. */
+  signing?: SigningConfig | null;
+  /** Paths absolute; for ssh:// addresses. Null or nothing: what ssh finds on the machine. */
+  ssh?: SshConfig | null;
   log: MirrorLog;
   /** Only for the durations in the log. */
   clock?: Clock;
@@ -58,6 +64,7 @@ class MirroredRepository implements Repository {
   readonly branch: string;
   readonly #clone: Clone;
   readonly #author: Identity;
+  readonly #signing: SigningConfig | null;
   readonly #limits: Limits;
   readonly #clock: Clock;
   readonly #log: MirrorLog;
@@ -66,6 +73,7 @@ class MirroredRepository implements Repository {
     this.name = options.name;
     this.branch = branchName(options.branch);
     this.#author = identity(options.author);
+    this.#signing = options.signing ?? null;
     this.#limits = { ...LIMITS, ...options.limits };
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log;
@@ -75,6 +83,7 @@ class MirroredRepository implements Repository {
       branch: this.branch,
       folder: options.folder,
       credential: options.credential,
+      ssh: options.ssh ?? null,
       log: options.log,
       clock: this.#clock,
       limits: this.#limits,
@@ -197,11 +206,15 @@ class MirroredRepository implements Repository {
   ): Promise<RevertResult> {
     const onto = order.onto === undefined ? null : await this.#clone.find(order.onto, signal);
     const stamp = { ...this.#author, atSeconds: Math.floor(order.at / 1_000) };
+    const signing = this.#signing;
     return this.#clone.turns.take(async () => {
       const head = onto ?? (await this.#clone.readHead(signal));
       if (head === null) throw this.#clone.damaged('it has no branch head');
+      await this.#clone.prepare();
       const git = this.#git(signal);
-      return commitDraft(git, await draft(git, head, stamp), order, stamp, null);
+      const sign = (unsigned: string) =>
+        signing === null ? null : signCommit(git, signing, { unsigned, parent: head, message: order.message, stamp });
+      return commitDraft(git, await draft(git, head, stamp), order, stamp, sign);
     }, signal);
   }
 
@@ -235,6 +248,7 @@ class MirroredRepository implements Repository {
       const failure = { subcommand: 'push', ...answer, secrets };
       const result = readPush(failure, target);
       if (result === null) throw gitError(failure);
+      if (ref === null && result !== 'race') this.#clone.notePushed(sha);
       const facts = { repository: this.name, commit: sha, ref: target, result, ms: this.#clock.now() - began };
       this.#log.info(facts, 'pushed to the repository');
       return result;

@@ -66,7 +66,7 @@ describe('running git', () => {
       const names = stdout.split('\n').map((line) => line.split('=')[0] ?? '');
       const network = ['SSH_AUTH_SOCK', 'SSL_CERT_FILE', 'SSL_CERT_DIR', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'];
       // The last ones are the shell's, which stands in for git here.
-      const known = new Set(['PATH', 'HOME', 'LC_ALL', ...network, 'PWD', 'SHLVL', '_', '']);
+      const known = new Set(['PATH', 'HOME', 'TMPDIR', 'LC_ALL', ...network, 'PWD', 'SHLVL', '_', '']);
       expect(names.filter((name) => !known.has(name) && !name.startsWith('GIT_'))).toEqual([]);
       expect(names).not.toContain('GIT_WORK_TREE');
       expect(stdout).toContain('GIT_ALLOW_PROTOCOL=https:http:ssh\n');

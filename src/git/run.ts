@@ -55,6 +55,8 @@ const CONFIG: Readonly<Record<string, string>> = {
   'fetch.fsck.zeroPaddedFilemode': 'warn',
   'fetch.fsck.badTimezone': 'warn',
   'fetch.fsck.missingSpaceBeforeDate': 'warn',
+  // Packs are joined now and then; single objects would pile up.
+  'fetch.unpackLimit': '1',
   'http.followRedirects': 'false',
   'http.lowSpeedLimit': LOW_SPEED.bytes,
   'http.lowSpeedTime': LOW_SPEED.seconds,
@@ -89,6 +91,8 @@ export interface GitCall {
   config?: Readonly<Record<string, string>>;
   /** More of the environment of this one call: where a signer finds its keys. */
   environment?: Readonly<Record<string, string>>;
+  /** A failure is the signer's. */
+  signs?: boolean;
   /** Taken out of every error. */
   secrets?: readonly string[];
   /** Who and when, for `commit-tree`. */
@@ -113,6 +117,8 @@ function environment(place: GitPlace, call: GitCall): Record<string, string> {
   const env: Record<string, string> = {
     PATH: place.searchPath ?? process.env['PATH'] ?? '/usr/local/bin:/usr/bin:/bin',
     HOME: place.home,
+    // A signer is handed the commit in a temporary file.
+    TMPDIR: place.home,
     LC_ALL: 'C',
     GIT_CONFIG_GLOBAL: '/dev/null',
     GIT_CONFIG_SYSTEM: '/dev/null',
@@ -250,7 +256,7 @@ export async function runGit(place: GitPlace, call: GitCall): Promise<GitAnswer>
     });
   }
   if (exitCode !== null && (call.answers ?? [0]).includes(exitCode)) return { exitCode, stdout, stderr };
-  throw gitError({ subcommand: call.subcommand, exitCode, stderr, secrets: call.secrets ?? [] });
+  throw gitError({ subcommand: call.subcommand, exitCode, stderr, secrets: call.secrets ?? [], signs: call.signs ?? false });
 }
 
 /**
