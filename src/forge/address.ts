@@ -55,7 +55,10 @@ function derivedProject(type: ForgeObject['type'], api: string, repository: URL 
   const prefix = base.pathname.endsWith(API_PATH[type]) ? base.pathname.slice(0, -API_PATH[type].length) : '';
   const path = repository?.pathname ?? '';
   const below = prefix !== '' && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
-  const project = below.replace(/^\/+/, '').replace(/\/+$/, '').replace(/\.git$/, '');
+  const project = below
+    .replace(/^\/+/, '')
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '');
   const parts = project.split('/');
   const fits = parts.every((part) => /^[A-Za-z0-9._~-]+$/.test(part) && !/^\.+$/.test(part));
   if (!fits || parts.length < 2 || (type !== 'gitlab' && parts.length !== 2)) {

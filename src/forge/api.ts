@@ -118,11 +118,9 @@ export class ForgeApi {
     const where = `${name} at ${this.host}`;
     const because = reason === null ? '' : `: ${reason}`;
     if (status === 403) {
-      return new CodedError(
-        'forge_forbidden',
-        `${where} does not let this credential ${what}${because}; it needs ${needs}`,
-        { details },
-      );
+      return new CodedError('forge_forbidden', `${where} does not let this credential ${what}${because}; it needs ${needs}`, {
+        details,
+      });
     }
     if (status === 404) {
       return new CodedError(
@@ -254,7 +252,10 @@ export function reasonIn(text: string): string | null {
       collect(typeof entry === 'object' && entry !== null ? Reflect.get(entry, 'message') : entry, 0);
     }
   }
-  const line = words.join('; ').replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ').trim();
+  const line = words
+    .join('; ')
+    .replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\s]+/gu, ' ')
+    .trim();
   if (line === '') return null;
   return line.length > REASON_LIMIT ? `${line.slice(0, REASON_LIMIT - 1)}…` : line;
 }
