@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CodedError } from '../errors.ts';
 import { openEmbedded } from '../store/embedded/database.ts';
+import { createEmbeddedStore } from '../store/embedded/store.ts';
+import type { Store } from '../store/port.ts';
 import { Notifier, type Route } from './notifier.ts';
 import type { Channel, Notice } from './port.ts';
 
@@ -27,6 +29,7 @@ const noticeAt = (number: number, changes: Partial<Notice> = {}): Notice => ({
 describe('the notifier', () => {
   let folder: string;
   let database: Awaited<ReturnType<typeof openEmbedded>>;
+  let store: Store;
   let now: number;
   let notices: Notice[];
   let routes: Route[];
@@ -37,12 +40,14 @@ describe('the notifier', () => {
     folder = await mkdtemp(join(tmpdir(), 'davylamp-notify-'));
     now = START + 1_000;
     database = await openEmbedded({ folder, clock: { now: () => now } });
+    store = createEmbeddedStore(database);
     notices = [noticeAt(1), noticeAt(2)];
     routes = [];
     sent = [];
     fail = null;
   });
   afterEach(async () => {
+    await store.close();
     await database.close();
     await rm(folder, { recursive: true, force: true });
   });
@@ -59,7 +64,7 @@ describe('the notifier', () => {
 
   const notifier = (self = 'one', channels = ['chat']) =>
     new Notifier({
-      store: database.store,
+      store,
       clock: { now: () => now },
       channels: new Map(channels.map((name) => [name, channel(name)])),
       routes: () => routes,
@@ -87,7 +92,7 @@ describe('the notifier', () => {
   });
 
   it('tells the same again, with the same id, after a process died while it sent', async () => {
-    await database.store.commit([
+    await store.commit([
       {
         kind: 'notice',
         id: 'rb-1',
