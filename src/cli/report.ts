@@ -11,7 +11,7 @@ export function reportWith(send: SendRequest): Command {
   return apiCommand(send, shape, async ({ api, positionals, values, flags, write }) => {
     const [application = ''] = positionals;
     const since = values.get('since') ?? DEFAULT_SINCE;
-    if (!/^\d+(ms|s|m|h|d|w)$/.test(since) || parseDuration(since) === 0)
+    if (!/^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$/.test(since) || parseDuration(since) === 0)
       throw usage(`'${since}' is no duration; write for example --since 30d`);
     const report = await api.get(`/api/v1/applications/${encodeURIComponent(application)}/report`, Report, { since });
     if (flags.has('json')) {

@@ -6,7 +6,9 @@ import type { Clock } from '../clock.ts';
 import type { Judge } from '../judges/judge.ts';
 import type { ResolvedServer } from '../config/server.ts';
 import type { HttpClient } from '../net/client.ts';
+import type { Report } from '../rollback/report.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
+import type { Switches } from '../rollback/switches.ts';
 import type { TokenConfig } from './auth/secrets.ts';
 import type { TlsFiles } from './tls.ts';
 
@@ -31,7 +33,9 @@ export interface Callers extends Pick<ResolvedServer, 'basic' | 'signers' | 'oid
 /** Everything that the HTTP room is given; it makes nothing of this itself. */
 export interface HttpDependencies {
   analyses: Pick<Analyses, 'start' | 'get' | 'measurements' | 'list' | 'cancel'>;
-  rollbacks: Pick<Rollbacks, 'request' | 'get' | 'journal' | 'list' | 'approve' | 'refuse'>;
+  rollbacks: Pick<Rollbacks, 'request' | 'preview' | 'get' | 'journal' | 'list' | 'approve' | 'refuse'>;
+  switches: Pick<Switches, 'set' | 'list'>;
+  report: (application: string, since: number, signal: AbortSignal) => Promise<Report>;
   /** Where the webhook of an Alertmanager puts its alerts. */
   alerts?: { inlet: Pick<AlertInlet, 'receive'>; maxBodyBytes: number };
   judge: (name: string) => Judge | undefined;

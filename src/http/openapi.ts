@@ -6,8 +6,12 @@ import { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import { Changes } from '../changes.ts';
 import { Judgement, MetricJudgement } from '../judges/judge.ts';
 import { GaugeSeries, HistogramSeries, HistogramSide, MetricSeries, ProportionSeries, ProportionSide } from '../judges/series.ts';
+import { ApprovalRequest } from '../rollback/approving.ts';
+import { RollbackRequest } from '../rollback/asking.ts';
+import { RollbackPreview } from '../rollback/preview.ts';
+import { Report } from '../rollback/report.ts';
 import { Rollback } from '../rollback/record.ts';
-import { RollbackRequest } from '../rollback/rollbacks.ts';
+import { Switch, SwitchRequest } from '../rollback/switches.ts';
 import { DEFAULT_LIMITS, type HttpDependencies } from './dependencies.ts';
 import { EXAMPLES } from './examples.ts';
 import { ProblemDetails } from './problem.ts';
@@ -35,6 +39,11 @@ export const COMPONENTS: Readonly<Record<string, TSchema>> = {
   GaugeSeries,
   RollbackRequest,
   Rollback,
+  RollbackPreview,
+  ApprovalRequest,
+  SwitchRequest,
+  Switch,
+  Report,
   JournalEntry,
   AlertmanagerWebhook,
   AlertReceipt,

@@ -8,7 +8,9 @@ import { backupRoutes } from './routes/backup.ts';
 import { documentsRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { judgementsRoutes } from './routes/judgements.ts';
+import { reportRoutes } from './routes/report.ts';
 import { rollbacksRoutes } from './routes/rollbacks.ts';
+import { switchesRoutes } from './routes/switches.ts';
 import type { OpenRequests } from './waiting.ts';
 
 /** Every route of the service, in the order of the document. */
@@ -28,6 +30,8 @@ export function registerRoutes(
   analysesRoutes(app, deps, limits, open);
   judgementsRoutes(app, deps);
   rollbacksRoutes(app, deps);
+  switchesRoutes(app, deps);
+  reportRoutes(app, deps);
   alertmanagerRoutes(app, deps, limits);
   backupRoutes(app, deps);
   adminRoutes(app, deps);
