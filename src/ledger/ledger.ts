@@ -11,7 +11,7 @@ import { isAtLeast, isPerson, outweighs, personNamed, type Claim } from './rules
 export interface LedgerContext {
   store: Store;
   clock: Clock;
-  policies: ReadonlyMap<string, Policy>;
+  policies: ReadonlyMap<string, Pick<Policy, 'repository' | 'paths'>>;
   repositories: ReadonlyMap<string, Repository>;
 }
 
@@ -267,7 +267,7 @@ export class Ledger {
     return { at: this.#context.clock.now(), event: 'ledger.marked', application, subject, code, sentence, details };
   }
 
-  #policy(application: string): Policy {
+  #policy(application: string): Pick<Policy, 'repository' | 'paths'> {
     const policy = this.#context.policies.get(application);
     if (policy !== undefined) return policy;
     throw applicationUnknown(application, this.#context.policies.keys());

@@ -13,7 +13,7 @@ export interface LedgerWatchContext {
   ledger: Pick<Ledger, 'note' | 'noteLive' | 'claim'>;
   store: Store;
   clock: Clock;
-  policies: ReadonlyMap<string, Policy>;
+  policies: ReadonlyMap<string, Pick<Policy, 'bakeTime'>>;
   deliveries: ReadonlyMap<string, Delivery>;
   /** Something that could not be learned of an application; it is tried again. */
   onFault(application: string, error: unknown): void;
