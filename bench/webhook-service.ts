@@ -115,7 +115,8 @@ async function full(
   if (settings.acts) queue.work('webhook', { concurrency: 4 }, (job, signal) => handling.handle(job, signal));
   const dependencies: HttpDependencies = {
     analyses: { start: unused, get: unused, measurements: unused, list: unused, cancel: unused },
-    rollbacks: { request: unused, get: unused, journal: unused, list: unused, approve: unused, refuse: unused },
+    rollbacks: { request: unused, preview: unused, get: unused, journal: unused, list: unused, approve: unused, refuse: unused },
+    switches: { set: unused, list: unused },
     alerts: { inlet, maxBodyBytes: BODY_LIMIT },
     judge: unused,
     changes: new Changes(),

@@ -4,6 +4,7 @@ import type { Analyses } from '../analysis/analyses.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { Judge } from '../judges/judge.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { ResolvedServer } from '../config/server.ts';
 import type { HttpClient } from '../net/client.ts';
 import type { Report } from '../rollback/report.ts';
@@ -35,6 +36,7 @@ export interface HttpDependencies {
   analyses: Pick<Analyses, 'start' | 'get' | 'measurements' | 'list' | 'cancel'>;
   rollbacks: Pick<Rollbacks, 'request' | 'preview' | 'get' | 'journal' | 'list' | 'approve' | 'refuse'>;
   switches: Pick<Switches, 'set' | 'list'>;
+  ledger: Pick<Ledger, 'list' | 'markGood' | 'markBad'>;
   report: (application: string, since: number, signal: AbortSignal) => Promise<Report>;
   /** Where the webhook of an Alertmanager puts its alerts. */
   alerts?: { inlet: Pick<AlertInlet, 'receive'>; maxBodyBytes: number };

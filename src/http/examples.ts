@@ -1,7 +1,7 @@
 import type { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import type { Judgement } from '../judges/judge.ts';
 import type { Rollback } from '../rollback/record.ts';
-import type { RollbackRequest } from '../rollback/rollbacks.ts';
+import type { RollbackRequest } from '../rollback/asking.ts';
 import type { JudgementRequest } from './routes/judgements.ts';
 
 const judgement: Judgement = {

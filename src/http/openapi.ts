@@ -6,6 +6,7 @@ import { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import { Changes } from '../changes.ts';
 import { Judgement, MetricJudgement } from '../judges/judge.ts';
 import { GaugeSeries, HistogramSeries, HistogramSide, MetricSeries, ProportionSeries, ProportionSide } from '../judges/series.ts';
+import { LedgerEntry, LedgerMark } from '../ledger/record.ts';
 import { ApprovalRequest } from '../rollback/approving.ts';
 import { RollbackRequest } from '../rollback/asking.ts';
 import { RollbackPreview } from '../rollback/preview.ts';
@@ -43,6 +44,8 @@ export const COMPONENTS: Readonly<Record<string, TSchema>> = {
   ApprovalRequest,
   SwitchRequest,
   Switch,
+  LedgerEntry,
+  LedgerMark,
   Report,
   JournalEntry,
   AlertmanagerWebhook,
@@ -66,6 +69,8 @@ const INFO = {
     { name: 'analyses', description: 'Runs of a template for one revision of one application.' },
     { name: 'judgements', description: 'Judging of data that come with the request.' },
     { name: 'rollbacks', description: 'Decisions about bad revisions.' },
+    { name: 'switches', description: 'Kill switches of rollbacks.' },
+    { name: 'ledger', description: 'What is known of each revision of an application.' },
     { name: 'webhooks', description: 'What other systems send.' },
     { name: 'admin', description: 'The configuration and the data set as a whole.' },
     { name: 'health', description: 'For probes and scrapers.' },
@@ -155,12 +160,15 @@ const NOTHING: Omit<HttpDependencies, 'log'> = {
   analyses: { start: unreachable, get: unreachable, measurements: unreachable, list: unreachable, cancel: unreachable },
   rollbacks: {
     request: unreachable,
+    preview: unreachable,
     get: unreachable,
     journal: unreachable,
     list: unreachable,
     approve: unreachable,
     refuse: unreachable,
   },
+  switches: { set: unreachable, list: unreachable },
+  ledger: { list: unreachable, markGood: unreachable, markBad: unreachable },
   judge: unreachable,
   changes: new Changes(),
   metrics: { httpRequest: unreachable, error: unreachable, authenticationFailed: unreachable, page: unreachable },

@@ -326,6 +326,16 @@ describe('rollbacks', () => {
     });
   });
 
+  it('are only planned when it is a dry run', async () => {
+    const { post, rollbacks } = serve();
+    const body = { application: 'shop', revision: '4f2c1d9a7be3', reason: 'checkout fails', dryRun: true };
+    const answer = await post('/api/v1/rollbacks', body);
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers['location']).toBeUndefined();
+    expect(answer.json()).toMatchObject({ code: 'planned', plan: { kind: 'revert' }, guards: [] });
+    expect(rollbacks.calls).toEqual([{ preview: body }]);
+  });
+
   it('are shown, listed by state, and with their journal', async () => {
     const { get, rollbacks } = serve();
     rollbacks.add({ state: 'held' });
@@ -342,15 +352,43 @@ describe('rollbacks', () => {
     const { post, rollbacks } = serve();
     rollbacks.add({ state: 'held' });
     rollbacks.add({ state: 'recovered' });
-    expect((await post('/api/v1/rollbacks/rb-1/approve')).json()).toMatchObject({ state: 'planned', approvedBy: 'anonymous' });
+    const hash = rollbacks.records.get('rb-1')?.plan?.hash;
+    expect((await post('/api/v1/rollbacks/rb-1/approve')).json()).toMatchObject({ status: 400, code: 'body_invalid' });
+    expect((await post('/api/v1/rollbacks/rb-1/approve', { plan: 'f'.repeat(64) })).json()).toMatchObject({
+      status: 409,
+      code: 'plan_changed',
+    });
+    expect((await post('/api/v1/rollbacks/rb-1/approve', { plan: hash })).json()).toMatchObject({
+      state: 'planned',
+      approvals: [{ by: 'anonymous', plan: hash }],
+    });
     expect((await post('/api/v1/rollbacks/rb-1/refuse', { reason: 'a false alarm' })).json()).toMatchObject({ state: 'refused' });
     expect(rollbacks.calls).toEqual([{ name: 'anonymous', reason: 'a false alarm' }]);
-    expect((await post('/api/v1/rollbacks/rb-2/approve')).json()).toMatchObject({ status: 409, code: 'rollback_not_held' });
+    expect((await post('/api/v1/rollbacks/rb-2/approve', { plan: hash })).json()).toMatchObject({
+      status: 409,
+      code: 'rollback_not_held',
+    });
     expect((await post('/api/v1/rollbacks/rb-2/refuse', { reason: 'a false alarm' })).json()).toMatchObject({
       status: 409,
       code: 'rollback_final',
     });
     expect((await post('/api/v1/rollbacks/rb-1/refuse')).json()).toMatchObject({ status: 400, code: 'body_invalid' });
+  });
+});
+
+describe('kill switches', () => {
+  it('are set with a reason and listed', async () => {
+    const { post, get } = serve();
+    const stop = { scope: 'application', name: 'shop', stopped: true, reason: 'we look into it' };
+    expect((await post('/api/v1/switches', stop)).json()).toMatchObject({ ...stop, by: 'anonymous' });
+    expect((await get('/api/v1/switches')).json()).toMatchObject({ items: [{ name: 'shop', stopped: true }] });
+    expect((await post('/api/v1/switches', { scope: 'galaxy', stopped: true, reason: 'all of it' })).json()).toMatchObject({
+      status: 400,
+      errors: [{ path: '/scope' }],
+    });
+    expect((await post('/api/v1/switches', { scope: 'global', stopped: true })).json()).toMatchObject({
+      errors: [{ path: '/reason', message: 'is required' }],
+    });
   });
 });
 

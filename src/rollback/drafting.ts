@@ -4,7 +4,6 @@ import { guiltyOf } from '../ledger/finding.ts';
 import { prunesOf, type FileText } from '../manifests/prunes.ts';
 import { automationFor, type Tamed } from './automation.ts';
 import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
-import { isReleased } from './guards/approval.ts';
 import { revertMessage } from './message.ts';
 import { narrowed } from './narrowing.ts';
 import { outcomeOf } from './outcome.ts';
@@ -82,12 +81,17 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
   const [own] = await repository.ownCommits(judged.sha, rollback.id, signal);
   const outcome = outcomeOf(attempt.result, own, aboutOf(work));
   if (outcome.kind === 'done') return outcome;
-  const tamed = await automationFor(context, rollback, { head, commit: outcome.commit, bad: newest, changed: outcome.changed }, signal);
+  const tamed = await automationFor(
+    context,
+    rollback,
+    { head, commit: outcome.commit, bad: newest, changed: outcome.changed },
+    signal,
+  );
   return drafted(work, tamed.edits.length === 0 ? attempt : await again(work, attempt, tamed), tamed);
 }
 
-function aboutOf({ context, rollback, policy }: Work): { rollback: Rollback; application: string; released: boolean } {
-  return { rollback, application: policy.application, released: isReleased(rollback, null, policy, context.clock.now()) };
+function aboutOf({ rollback, policy }: Work): { rollback: Rollback; application: string } {
+  return { rollback, application: policy.application };
 }
 
 function done(state: RollbackState, code: string, sentence: string): Drafted & { kind: 'done' } {

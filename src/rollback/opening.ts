@@ -1,6 +1,6 @@
 import type { Analysis } from '../analysis/record.ts';
 import { DELIVERY_METRIC } from '../analysis/trouble.ts';
-import { modeFor } from './guards.ts';
+import { modeFor } from './guards/mode.ts';
 import { weaker, type Mode, type Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { moved } from './transitions.ts';
@@ -87,13 +87,18 @@ export function opened(id: string, policy: Policy, cause: Cause, now: number): R
 
 /**
  * A rollback that ended without touching production, decided anew because more is allowed or asked for now: a plan
- * made in shadow, or a proposal that a person wants carried out. Null: it stays as it is.
+ * made in shadow, a proposal that a person wants carried out, or a revert that another person had refused. Null: it
+ * stays as it is.
  */
 export function reopened(known: Rollback, policy: Policy, cause: Cause, now: number): Rollback | null {
   const mode: Mode = modeFor(policy, cause);
   const endedInShadow = known.code === 'shadow';
-  const proposal = known.state === 'proposed' && cause.trigger === 'manual';
-  if (!(endedInShadow || proposal) || weaker(mode, known.mode) === mode) return null;
+  const isAsked = cause.trigger === 'manual';
+  const proposal = known.state === 'proposed' && isAsked;
+  // Somebody said no to a revert, and somebody else asks for one now.
+  const isOverruled = known.code === 'revert_refused' && isAsked;
+  const allowsMore = weaker(mode, known.mode) !== mode;
+  if (!isOverruled && !((endedInShadow || proposal) && allowsMore)) return null;
   const { trigger, analysis, requestedBy, sentence } = cause;
   const again: Rollback = {
     ...known,

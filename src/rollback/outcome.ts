@@ -13,15 +13,14 @@ const SHOWN_PATHS = 3;
  * What follows from the revert as it was computed on the present head. Content is the proof, our trailer only the
  * index: "done" means that the head no longer holds the bad content.
  *
- * @param about released: a person has approved it, having seen the plan
  * @param own our commit for this rollback that is on the branch already, if there is one
  */
 export function outcomeOf(
   result: RevertResult,
   own: string | undefined,
-  about: { rollback: Rollback; application: string; released: boolean },
+  about: { rollback: Rollback; application: string },
 ): Outcome {
-  const { rollback, application, released } = about;
+  const { rollback, application } = about;
   const bad = short(rollback.badCommit);
   const done = (state: RollbackState, code: string, sentence: string, facts: Partial<Rollback> = {}): Outcome => ({
     kind: 'done',
@@ -50,10 +49,7 @@ export function outcomeOf(
       return done('held', 'reaches_outside', `${where}; half of a commit is never reverted: do it by hand`);
     }
     case 'commit':
-      if (own !== undefined && !released) {
-        const sentence = `${short(own)} took it out, and somebody brought it back since; it is not reverted a second time without a person`;
-        return done('held', 'came_back', sentence);
-      }
+      // Content that is back although we took it out once is the business of the guard `came_back`.
       return { kind: 'revert', commit: result.commit, head: result.head, changed: result.changed };
   }
 }

@@ -1,30 +1,23 @@
-import { Type, type Static } from 'typebox';
 import { applicationUnknown } from '../analysis/nearest.ts';
-import { ApplicationName, Revision, type Analysis } from '../analysis/record.ts';
+import type { Analysis } from '../analysis/record.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
-import type { CommitFacts, Repository } from '../git/port.ts';
+import type { Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
+import { approved, refused, type ApprovalRequest } from './approving.ts';
+import { causeOfRequest, refuseImpossible, withinTime, type RollbackRequest } from './asking.ts';
+import type { Drafted } from './drafting.ts';
+import { stoppedBy } from './guards/stopping.ts';
+import type { FleetPolicy } from './fleet.ts';
 import { rollbackId } from './identity.ts';
 import { ALERT, causeOf, opened, reopened, type Cause } from './opening.ts';
-import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
+import type { RollbackPreview } from './preview.ts';
 import type { Rollback } from './record.ts';
 import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
-import { moved } from './transitions.ts';
-
-/** A person asks for a rollback; the same guards hold as for an automatic one, but for the verdict. */
-export const RollbackRequest = Type.Object(
-  {
-    application: ApplicationName,
-    revision: Revision,
-    reason: Type.String({ minLength: 3, maxLength: 1_000, description: 'Stands in the journal and in the revert commit.' }),
-  },
-  { additionalProperties: false, $id: 'RollbackRequest' },
-);
-export type RollbackRequest = Static<typeof RollbackRequest>;
+import type { Switches } from './switches.ts';
 
 export interface RollbacksContext {
   store: Store;
@@ -33,13 +26,16 @@ export interface RollbacksContext {
   changes: Changes;
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;
+  switches: Pick<Switches, 'stopping'>;
+  fleet: FleetPolicy;
+  /** What would be written right now; stores nothing. */
+  sketchOf(rollback: Rollback, signal: AbortSignal): Promise<Drafted>;
+  /** The same, with the guards that would hold it. */
+  previewOf(rollback: Rollback, signal: AbortSignal): Promise<RollbackPreview>;
   onMoved(rollback: Rollback): void;
 }
 
 const JOURNAL_LIMIT = 500;
-const REQUEST_TIMEOUT_MS = 20_000;
-/** What no approval can change: Git itself cannot do it, or half of a commit would be reverted. */
-const NOT_APPROVABLE: ReadonlySet<string> = new Set(['conflict', 'reaches_outside']);
 
 /** The use cases around rollbacks: decide, ask, look, approve, refuse. What is done then is in `executor.ts`. */
 export class Rollbacks {
@@ -70,35 +66,36 @@ export class Rollbacks {
   }
 
   /**
+   * A person asks for a rollback. Where one of this revision is known already, it is that one.
+   *
    * @throws CodedError `application_unknown`, `commit_unknown`, `commit_not_on_branch`, `commit_outside_application`,
-   *   and the codes of git when the remote cannot be asked
+   *   `commit_is_root`, `already_reverted`, and the codes of git when the remote cannot be asked; nothing is stored then
    */
   async request(request: RollbackRequest, by: { name: string }): Promise<{ rollback: Rollback; created: boolean }> {
     const policy = this.#policy(request.application);
-    const repository = this.#context.repositories.get(policy.repository);
-    if (repository === undefined)
-      throw new CodedError('configuration_changed', `the configuration has no repository "${policy.repository}"`);
-    const commit = await this.#lookedUp(repository, request.revision);
-    if (!commit.onBranch) {
-      throw new CodedError(
-        'commit_not_on_branch',
-        `commit ${commit.sha} is not part of branch ${policy.branch}; name the commit that brought the bad version there`,
-      );
-    }
-    if (!commit.paths.some((path) => isWithin(path, policy.paths))) {
-      throw new CodedError(
-        'commit_outside_application',
-        `commit ${commit.sha} changes nothing of ${policy.application} (${policy.paths.join(', ')}); name the commit that did`,
-      );
-    }
-    return this.#once(policy, {
-      badCommit: commit.sha,
-      trigger: 'manual',
-      analysis: await this.#analysisOf(policy.application, commit.sha),
-      requestedBy: by.name,
-      confounded: false,
-      sentence: request.reason,
-      details: { reason: request.reason },
+    return withinTime(policy.repository, async (signal) => {
+      const cause = await causeOfRequest(this.#context, request, { policy, by: by.name }, signal);
+      const draft = this.#draftOf(policy, cause);
+      const known = await this.#context.store.get('rollback', draft.id);
+      if (known === undefined) refuseImpossible(await this.#context.sketchOf(draft, signal));
+      return this.#once(policy, cause);
+    });
+  }
+
+  /**
+   * What the same request would lead to; stores nothing.
+   * @throws CodedError as `request`
+   */
+  async preview(request: RollbackRequest, by: { name: string }): Promise<RollbackPreview> {
+    const policy = this.#policy(request.application);
+    return withinTime(policy.repository, async (signal) => {
+      const cause = await causeOfRequest(this.#context, request, { policy, by: by.name }, signal);
+      const preview = await this.#context.previewOf(this.#draftOf(policy, cause), signal);
+      if (preview.state !== null) {
+        const { state, code, sentence } = preview;
+        refuseImpossible({ kind: 'done', to: { state, code, sentence }, facts: {} });
+      }
+      return preview;
     });
   }
 
@@ -142,27 +139,22 @@ export class Rollbacks {
   }
 
   /**
-   * Releases a held rollback; it is planned anew on the present head.
-   * @throws CodedError `rollback_unknown`, `rollback_not_held`, `approval_useless`
+   * Releases a held rollback for the plan that was seen; with enough approvals it is planned anew on the present head.
+   *
+   * @throws CodedError `rollback_unknown`, `rollback_not_held`, `approval_useless`, `plan_required`, `plan_changed`,
+   *   `approval_needs_another`, `rollbacks_stopped`
    */
-  async approve(id: string, by: { name: string }): Promise<Rollback> {
-    return this.#changed(id, 'rollback.approved', (rollback) => {
-      if (rollback.state !== 'held') {
-        throw new CodedError(
-          'rollback_not_held',
-          `the rollback is ${rollback.state} (${rollback.code}), there is nothing to approve`,
-        );
-      }
-      if (NOT_APPROVABLE.has(rollback.code)) {
-        const sentence = `an approval cannot help here: ${rollback.sentence}; refuse this rollback when it is done`;
-        throw new CodedError('approval_useless', sentence);
-      }
-      return moved(
-        { ...rollback, approvedBy: by.name },
-        { state: 'planned', code: 'approved', sentence: `approved by ${by.name}` },
-        this.#context.clock.now(),
-      );
-    });
+  async approve(id: string, request: ApprovalRequest, by: { name: string }): Promise<Rollback> {
+    const { application } = await this.get(id);
+    const policy = this.#policy(application);
+    const stop = stoppedBy(this.#context.fleet, policy, await this.#context.switches.stopping(policy));
+    const change = (rollback: Rollback, now: number) => approved(rollback, request, { policy, by: by.name, now });
+    if (stop !== null) {
+      // What is wrong with the request itself is said first.
+      change(await this.get(id), this.#context.clock.now());
+      throw new CodedError('rollbacks_stopped', stop.sentence);
+    }
+    return this.#changed(id, 'rollback.approved', change, { by: by.name, plan: request.plan ?? null });
   }
 
   /**
@@ -170,21 +162,8 @@ export class Rollbacks {
    * @throws CodedError `rollback_unknown`, `rollback_final` (pushed or ended already), `push_unconfirmed`
    */
   async refuse(id: string, by: { name: string; reason: string }): Promise<Rollback> {
-    return this.#changed(id, 'rollback.refused', (rollback) => {
-      if (rollback.pushStarted !== null) {
-        const sentence =
-          'its push was begun and the branch was not read since, so it may be on the remote; look again in a moment';
-        throw new CodedError('push_unconfirmed', sentence);
-      }
-      if (rollback.revertCommit !== null || !['planned', 'held', 'executing'].includes(rollback.state)) {
-        throw new CodedError('rollback_final', `the rollback is ${rollback.state} already; to undo it, revert its commit in Git`);
-      }
-      return moved(
-        rollback,
-        { state: 'refused', code: 'refused', sentence: `refused by ${by.name}: ${by.reason}` },
-        this.#context.clock.now(),
-      );
-    });
+    const change = (rollback: Rollback, now: number) => refused(rollback, { by: by.name, reason: by.reason, now });
+    return this.#changed(id, 'rollback.refused', change, { by: by.name });
   }
 
   /** Queues every rollback that has something left to do; used at start and now and then. */
@@ -198,16 +177,9 @@ export class Rollbacks {
     await this.#context.queue.enqueue({ kind: 'rollback', key: id });
   }
 
-  async #lookedUp(repository: Repository, revision: string): Promise<CommitFacts> {
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    try {
-      await repository.refresh(signal);
-      return await repository.commit(revision, signal);
-    } catch (error) {
-      if (error instanceof CodedError || !signal.aborted) throw error;
-      const sentence = `repository ${repository.name} did not answer within ${REQUEST_TIMEOUT_MS / 1_000} s; try again when it does`;
-      throw new CodedError('git_timeout', sentence, { retryable: true, cause: error });
-    }
+  /** The record as it would be; not stored. */
+  #draftOf(policy: Policy, cause: Cause): Rollback {
+    return opened(rollbackId({ ...policy, badCommit: cause.badCommit }), policy, cause, this.#context.clock.now());
   }
 
   async #once(policy: Policy, cause: Cause): Promise<{ rollback: Rollback; created: boolean }> {
@@ -231,26 +203,26 @@ export class Rollbacks {
     }
   }
 
-  async #changed(id: string, event: string, change: (rollback: Rollback) => Rollback): Promise<Rollback> {
+  async #changed(
+    id: string,
+    event: string,
+    change: (rollback: Rollback, now: number) => Rollback,
+    details: Record<string, unknown>,
+  ): Promise<Rollback> {
     for (;;) {
       const record = await this.#record(id);
       const before = rollbackIn(record);
-      const next = change(before);
-      const entry = entryOf(next, event, this.#context.clock.now(), { before: before.state });
+      const now = this.#context.clock.now();
+      const next = change(before, now);
+      const entry = entryOf(next, event, now, { before: before.state, ...details });
       if (!(await committed(this.#context.store, rollbackWrite(next, record.version, record.createdAt), [entry]))) continue;
       this.#context.changes.announce(id);
+      // One approval of two changes nothing yet that anybody would be told of again.
+      if (next.state === before.state) return next;
       this.#context.onMoved(next);
       await this.wake(id);
       return next;
     }
-  }
-
-  /** The newest failed analysis of the revision, so that a manual rollback can be checked for recovery, too. */
-  async #analysisOf(application: string, revision: string): Promise<string | null> {
-    const { records } = await this.#context.store.list('analysis', { application, limit: 100 });
-    return (
-      records.find(({ value }) => (value as Analysis).revision === revision && (value as Analysis).kind === 'release')?.id ?? null
-    );
   }
 
   #policy(application: string): Policy {

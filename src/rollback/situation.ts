@@ -1,21 +1,33 @@
-import { sameCommit } from '../analysis/revision.ts';
-import type { DeliveryState } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
 import type { CommitFacts } from '../git/port.ts';
-import { deliveryOf, policyOf, repositoryOf, type ExecutorContext } from './context.ts';
-import { heldBy, type GuardFacts, type Held } from './guards.ts';
-import { ALERT } from './opening.ts';
-import { isOpen, type Rollback } from './record.ts';
-import { rollbackIn } from './stored.ts';
-import { short, sinceStep } from './transitions.ts';
+import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
+import { isReleased } from './guards/approval.ts';
+import type { GuardFacts } from './guards/facts.ts';
+import { fleetBreaker, settlesUntil } from './guards/fleet.ts';
+import { allHolding, heldBy } from './guards/guards.ts';
+import type { Held } from './guards/held.ts';
+import { heldByRunning } from './guards/running.ts';
+import { stoppedBy } from './guards/stopping.ts';
+import { weaker } from './policy.ts';
+import type { Plan, Rollback } from './record.ts';
+import { crowdOf } from './situation/crowd.ts';
+import { pastOf } from './situation/past.ts';
+import { FIRST_STEPS, GRACE_MS } from './situation/patience.ts';
+import { revertsOf } from './situation/reverts.ts';
+import { observed, type Observed } from './situation/running.ts';
+import { notJudgedOf, sharingOf, standingOf } from './situation/standing.ts';
+import { sinceStep } from './transitions.ts';
 
-/** What the guards need to know of the world, read when it is needed. */
+/** What the guards need to know of the world, read at the moments at which they are asked. */
 
-const DAY_MS = 86_400_000;
-const OTHERS_LIMIT = 200;
-/** So long, in all, a controller that does not answer is waited for before Git goes on without it. */
-const CONTROLLER_GRACE_MS = 10_000;
-const FIRST_STEPS: readonly string[] = ['decided', 'approved', 'mode_changed'];
+/** What would be done. */
+export interface Planned {
+  /** The guilty commit. */
+  bad: CommitFacts;
+  plan: Plan;
+  /** Everything that is taken back. */
+  undone: readonly CommitFacts[];
+}
 
 /**
  * A store that was emptied has forgotten limits, refusals and pushes: until it was reconciled from Git, nothing is
@@ -24,100 +36,124 @@ const FIRST_STEPS: readonly string[] = ['decided', 'approved', 'mode_changed'];
  * @throws CodedError `state_lost` (retryable)
  */
 export function demandReconciled(context: ExecutorContext, rollback: Rollback): void {
-  if (rollback.trigger === 'manual' || rollback.approvedBy !== null || context.reconciled(rollback.repository)) return;
+  if (isAsked(context, rollback, null) || context.reconciled(rollback.repository)) return;
   const sentence = `the store is new or was emptied, and what Git knows of earlier rollbacks in repository ${rollback.repository} has not been read yet`;
   throw new CodedError('state_lost', sentence, { retryable: true });
 }
 
-/** Asked again right before the push: what failed together must not pass together. */
-export async function guardAgain(
+/**
+ * Whether a guard holds what was planned; asked again right before the push, since what failed together must not pass
+ * together.
+ *
+ * @throws CodedError `state_lost`, `sync_running`, `fleet_settling` and what a controller or a forge says that is waited
+ *   for (all retryable); `details.nextAt` says when to ask again, where that is known
+ */
+export async function guardPlan(
   context: ExecutorContext,
   rollback: Rollback,
-  bad: CommitFacts,
-  changed: readonly string[],
+  about: Planned,
+  moment: 'plan' | 'push',
   signal: AbortSignal,
 ): Promise<Held | null> {
   demandReconciled(context, rollback);
-  const other = await otherCanary(context, rollback, 'go on', signal);
-  return other ?? heldBy(await factsOf(context, rollback, bad, changed, context.clock.now()));
+  const facts = await factsOf(context, rollback, about, moment, signal);
+  const held = heldBy(facts);
+  if (held !== null || moment === 'push' || isAsked(context, rollback, about.plan.hash)) return held;
+  const nextAt = settlesUntil(facts);
+  if (nextAt === null) return null;
+  const sentence = 'other applications are being analysed beside it; waiting for a moment whether they turn bad, too';
+  throw new CodedError('fleet_settling', sentence, { retryable: true, details: { nextAt } });
 }
 
 /**
- * design 5.6, 5.7: a verdict about one revision acts on no other. A person who asks for a rollback or approves one has
- * seen what runs.
- *
- * @param silent what to do when the controller cannot be asked: wait for a while, or go on
+ * Whether something forbids the abort by now: a kill switch, another mode, a shared fault, or another revision that runs.
+ * @throws CodedError `mode_changed` (retryable: it is planned anew)
  */
-export async function otherCanary(
-  context: ExecutorContext,
-  rollback: Rollback,
-  silent: 'wait' | 'go on',
-  signal: AbortSignal,
-): Promise<Held | null> {
-  const delivery = deliveryOf(context, rollback);
-  if (rollback.trigger === 'manual' || rollback.approvedBy !== null || !delivery.can.observe) return null;
-  let state: DeliveryState;
-  try {
-    state = await delivery.observe(signal);
-  } catch (error) {
-    signal.throwIfAborted();
-    const waited = sinceStep(rollback, FIRST_STEPS, context.clock.now());
-    const overdue = silent === 'go on' || waited > CONTROLLER_GRACE_MS;
-    if (!(error instanceof CodedError) || !overdue) throw error;
-    // A controller that asked for the analysis runs this revision; of an alert's nobody has said so but the cluster.
-    return rollback.requestedBy === ALERT ? silentCluster(error) : null;
+export async function guardAbort(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Held | null> {
+  const { fleet, clock } = context;
+  const policy = policyOf(context, rollback);
+  const stop = stoppedBy(fleet, policy, await context.switches.stopping(policy));
+  if (stop !== null) return stop;
+  if (weaker(policy.mode, rollback.mode) !== rollback.mode) {
+    const sentence = `the application allows mode ${policy.mode} now; it is planned anew`;
+    throw new CodedError('mode_changed', sentence, { retryable: true });
   }
-  const { canary, stable } = state;
-  if (canary !== null) return sameCommit(canary, rollback.badCommit) ? null : otherRuns(rollback, canary, 'as the canary');
-  if (stable === null || sameCommit(stable, rollback.badCommit)) return null;
-  // An older stable revision is what an abort leaves; a newer one means that somebody fixed forward (design 5.7).
-  const newer = await repositoryOf(context, rollback).isAncestor(rollback.badCommit, stable, signal);
-  return newer ? otherRuns(rollback, stable, 'by now') : null;
+  if (isAsked(context, rollback, rollback.plan?.hash ?? null)) return null;
+  const now = clock.now();
+  const [{ running }, crowd] = await Promise.all([observed(context, rollback, 'go on', signal), crowdOf(context, rollback, now)]);
+  return fleetBreaker({ now, rollback, fleet, crowd }) ?? heldByRunning(running, rollback.badCommit);
 }
 
-function otherRuns({ badCommit }: Rollback, runs: string, how: string): Held {
-  const sentence = `the cluster runs ${short(runs)} ${how}, not ${short(badCommit)}, which was judged; look at both, then approve or refuse`;
-  return { code: 'another_revision_runs', sentence };
-}
-
-function silentCluster(error: CodedError): Held {
-  const sentence = `an alert led to this, and the cluster cannot be asked whether it runs the revision (${error.message}); look at it, then approve or refuse`;
-  return { code: 'delivery_unknown', sentence };
-}
-
-export async function factsOf(
+/** Every guard that would hold right now, for whoever only wants to know; nothing is waited for. */
+export async function wouldHold(
   context: ExecutorContext,
   rollback: Rollback,
-  bad: CommitFacts,
-  changed: readonly string[],
-  now: number,
+  about: Planned,
+  signal: AbortSignal,
+): Promise<Held[]> {
+  return allHolding(await factsOf(context, rollback, about, 'push', signal));
+}
+
+async function factsOf(
+  context: ExecutorContext,
+  rollback: Rollback,
+  { bad, plan, undone }: Planned,
+  moment: 'plan' | 'push',
+  signal: AbortSignal,
 ): Promise<GuardFacts> {
-  const { records } = await context.store.list('rollback', { application: rollback.application, limit: OTHERS_LIMIT });
-  const others = records.map(rollbackIn).filter((other) => other.id !== rollback.id);
-  const counted = others.filter(
-    (other) =>
-      Date.parse(other.decidedAt) > now - DAY_MS &&
-      (other.revertCommit !== null || (isOpen(other) && other.mode !== 'shadow' && isEarlier(other, rollback))),
-  );
-  const lastEnded = others.find((other) => other.state === 'recovered' || other.state === 'not_recovered');
-  const diff = rollback.plan?.diff ?? null;
+  const policy = policyOf(context, rollback);
+  const repository = repositoryOf(context, rollback);
+  const now = context.clock.now();
+  const [stopped, past, reverts, cluster, standing, crowd, sharing] = await Promise.all([
+    context.switches.stopping(policy),
+    pastOf(context, rollback, plan, now),
+    revertsOf(context, rollback, { repository, bad, moment }, signal),
+    clusterOf(context, rollback, plan, moment, signal),
+    standingOf(context, rollback, bad),
+    crowdOf(context, rollback, now),
+    sharingOf(context, rollback, plan),
+  ]);
+  const stable = cluster.state?.stable ?? null;
+  const notJudged = await notJudgedOf(rollback, { repository, undone, bad, stable }, signal);
+  const { running } = cluster;
   return {
+    now,
     rollback,
-    policy: policyOf(context, rollback),
-    badCommit: bad,
-    changed,
-    pushedToday: counted.length,
-    sameContent: others.filter((other) => other.revertCommit !== null && other.plan !== null && other.plan.diff === diff).length,
-    unhelpful: lastEnded?.code === 'still_bad' ? lastEnded.id : null,
+    policy,
+    fleet: context.fleet,
+    bad,
+    plan,
+    undone,
+    notJudged,
+    stopped,
+    past,
+    reverts,
+    running,
+    ...standing,
+    crowd,
+    sharing,
   };
 }
 
-function isEarlier(one: Rollback, other: Rollback): boolean {
-  return one.decidedAt === other.decidedAt ? one.id < other.id : one.decidedAt < other.decidedAt;
+/** A person who asks for a rollback or approves one has seen what runs. */
+async function clusterOf(
+  context: ExecutorContext,
+  rollback: Rollback,
+  plan: Plan,
+  moment: 'plan' | 'push',
+  signal: AbortSignal,
+): Promise<Observed> {
+  if (isAsked(context, rollback, plan.hash)) return { state: null, running: { kind: 'judged' } };
+  return observed(context, rollback, moment === 'plan' ? 'wait' : 'go on', signal);
+}
+
+/** Whether a person stands behind it: by asking for it, or by releasing this plan (null: any plan). */
+function isAsked(context: ExecutorContext, rollback: Rollback, plan: string | null): boolean {
+  return rollback.trigger === 'manual' || isReleased(rollback, plan, policyOf(context, rollback), context.clock.now());
 }
 
 /** Whether a controller that keeps failing has had its time: since the decision, or since the revert was pushed. */
 export function graceIsOver(rollback: Rollback, now: number): boolean {
   const steps = rollback.revertCommit === null ? FIRST_STEPS : ['pushed'];
-  return rollback.problem !== null && sinceStep(rollback, steps, now) > CONTROLLER_GRACE_MS;
+  return rollback.problem !== null && sinceStep(rollback, steps, now) > GRACE_MS;
 }

@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { Scope } from '../../src/config/server.ts';
 import type { Analysis } from '../../src/analysis/record.ts';
+import type { Rollback } from '../../src/rollback/record.ts';
 import { EXAMPLES } from '../../src/http/examples.ts';
 import { callers, serve, sha256 } from './serving.ts';
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 const start = { application: 'shop', revision: '4f2c1d9a7be3' };
 const rollback = { ...start, reason: 'checkout fails' };
+const approval = { plan: (EXAMPLES['Rollback'] as Rollback).plan?.hash };
+const stop = { scope: 'application', name: 'shop', stopped: true, reason: 'we look into it' };
 
 const CALLS: [string, 'GET' | 'POST', string, object | undefined, Scope][] = [
   ['start an analysis', 'POST', '/api/v1/analyses', start, 'analyses:write'],
@@ -26,8 +29,10 @@ const CALLS: [string, 'GET' | 'POST', string, object | undefined, Scope][] = [
   ['list rollbacks', 'GET', '/api/v1/rollbacks', undefined, 'analyses:read'],
   ['look at a rollback', 'GET', '/api/v1/rollbacks/rb-1', undefined, 'analyses:read'],
   ['read the journal', 'GET', '/api/v1/rollbacks/rb-1/journal', undefined, 'analyses:read'],
-  ['approve a rollback', 'POST', '/api/v1/rollbacks/rb-1/approve', undefined, 'rollbacks:approve'],
+  ['approve a rollback', 'POST', '/api/v1/rollbacks/rb-1/approve', approval, 'rollbacks:approve'],
   ['refuse a rollback', 'POST', '/api/v1/rollbacks/rb-1/refuse', { reason: 'a false alarm' }, 'rollbacks:approve'],
+  ['set a kill switch', 'POST', '/api/v1/switches', stop, 'rollbacks:approve'],
+  ['list kill switches', 'GET', '/api/v1/switches', undefined, 'analyses:read'],
   ['scrape', 'GET', '/metrics', undefined, 'analyses:read'],
 ];
 const SCOPES: Scope[] = ['analyses:read', 'analyses:write', 'rollbacks:write', 'rollbacks:approve', 'webhooks', 'admin'];
@@ -109,7 +114,9 @@ describe('a caller that is bound to applications', () => {
     ['POST', '/api/v1/analyses/an-1/cancel', undefined],
     ['GET', '/api/v1/rollbacks/rb-1', undefined],
     ['GET', '/api/v1/rollbacks/rb-1/journal', undefined],
-    ['POST', '/api/v1/rollbacks/rb-1/approve', undefined],
+    ['POST', '/api/v1/rollbacks/rb-1/approve', approval],
+    ['POST', '/api/v1/switches', { ...stop, name: 'search' }],
+    ['POST', '/api/v1/switches', { scope: 'global', stopped: true, reason: 'no reason' }],
     ['POST', '/api/v1/rollbacks/rb-1/refuse', { reason: 'a false alarm' }],
     ['POST', '/api/v1/analyses', { application: 'search', revision: '4f2c1d9a7be3' }],
     ['POST', '/api/v1/rollbacks', { application: 'search', revision: '4f2c1d9a7be3', reason: 'no reason' }],
@@ -117,12 +124,13 @@ describe('a caller that is bound to applications', () => {
     ['GET', '/api/v1/rollbacks?application=search', undefined],
     ['GET', '/metrics', undefined],
   ])('gets 403 for %s %s of another one, and nothing has happened', async (method, url, body) => {
-    const { call, analyses, rollbacks } = bound(['shop']);
+    const { call, analyses, rollbacks, switches } = bound(['shop']);
     const answer = await call(method, url, bearer('team'), body);
     expect(answer.json()).toMatchObject({ status: 403, code: 'forbidden' });
     expect(analyses.records.get('an-1')?.phase).toBe('Running');
     expect(analyses.startedBy).toEqual([]);
     expect(rollbacks.calls).toEqual([]);
+    expect(switches.all).toEqual([]);
   });
 
   it('is not told whether another one exists', async () => {
@@ -138,7 +146,7 @@ describe('a caller that is bound to applications', () => {
   it('works with its own', async () => {
     const { call } = bound(['shop']);
     expect((await call('GET', '/api/v1/analyses/an-3', bearer('team'))).statusCode).toBe(200);
-    expect((await call('POST', '/api/v1/rollbacks/rb-3/approve', bearer('team'))).statusCode).toBe(200);
+    expect((await call('POST', '/api/v1/rollbacks/rb-3/approve', bearer('team'), approval)).statusCode).toBe(200);
     expect((await call('POST', '/api/v1/analyses', bearer('team'), start)).statusCode).toBe(202);
   });
 

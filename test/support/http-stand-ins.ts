@@ -8,6 +8,7 @@ import { EXAMPLES } from '../../src/http/examples.ts';
 import type { JudgeTask, Judgement } from '../../src/judges/judge.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
+import type { Switch, SwitchRequest } from '../../src/rollback/switches.ts';
 import type { ChainedEntry } from '../../src/store/port.ts';
 
 /** Analyses in memory: as strict as the real ones about names, keys and phases, without templates and ticks. */
@@ -144,10 +145,19 @@ export class RollbacksInMemory {
     return { items: items.slice(0, query.limit), next: null };
   }
 
-  async approve(id: string, by: { name: string }): Promise<Rollback> {
+  async preview(request: { application: string; revision: string; reason: string }) {
+    this.calls.push({ preview: request });
+    const { application, badCommit, mode, plan } = this.add({ state: 'planned' });
+    this.records.clear();
+    return { application, badCommit, mode, state: null, code: 'planned', sentence: 'as asked', good: null, plan, guards: [] };
+  }
+
+  async approve(id: string, { plan = '' }: { plan?: string }, by: { name: string }): Promise<Rollback> {
     const rollback = await this.get(id);
     if (rollback.state !== 'held') throw new CodedError('rollback_not_held', `the rollback is ${rollback.state}`);
-    return { ...rollback, state: 'planned', approvedBy: by.name };
+    if (rollback.plan?.hash !== plan) throw new CodedError('plan_changed', 'the plan is another one by now');
+    const at = '2026-05-04T09:31:00.000Z';
+    return { ...rollback, state: 'planned', approvals: [{ by: by.name, at, plan, expiresAt: at }] };
   }
 
   async refuse(id: string, by: { name: string; reason: string }): Promise<Rollback> {
@@ -158,10 +168,27 @@ export class RollbacksInMemory {
   }
 }
 
+/** Kill switches in memory. */
+export class SwitchesInMemory {
+  readonly all: Switch[] = [];
+
+  async set(request: SwitchRequest, by: { name: string }): Promise<Switch> {
+    const { scope, name = null, stopped, reason } = request;
+    const set: Switch = { scope, name, stopped, reason, by: by.name, at: '2026-05-04T09:31:00.000Z' };
+    this.all.push(set);
+    return set;
+  }
+
+  async list(): Promise<Switch[]> {
+    return this.all;
+  }
+}
+
 /** Everything that the HTTP room needs, in memory; the log goes into `lines`. */
 export function standIns(change: Partial<HttpDependencies> = {}) {
   const analyses = new AnalysesInMemory();
   const rollbacks = new RollbacksInMemory();
+  const switches = new SwitchesInMemory();
   const lines: string[] = [];
   const tasks: JudgeTask[] = [];
   const judge = {
@@ -175,6 +202,7 @@ export function standIns(change: Partial<HttpDependencies> = {}) {
   const deps: HttpDependencies = {
     analyses,
     rollbacks,
+    switches,
     judge: (name) => (name === judge.name ? judge : undefined),
     changes: analyses.changes,
     metrics,
@@ -185,5 +213,5 @@ export function standIns(change: Partial<HttpDependencies> = {}) {
     clock: systemClock,
     ...change,
   };
-  return { analyses, rollbacks, lines, tasks, metrics, deps };
+  return { analyses, rollbacks, switches, lines, tasks, metrics, deps };
 }

@@ -3,7 +3,9 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { ApplicationName } from '../../analysis/record.ts';
 import { Rollback, RollbackState } from '../../rollback/record.ts';
-import { RollbackRequest } from '../../rollback/rollbacks.ts';
+import { ApprovalRequest } from '../../rollback/approving.ts';
+import { RollbackRequest } from '../../rollback/asking.ts';
+import { RollbackPreview } from '../../rollback/preview.ts';
 import type { HttpDependencies } from '../dependencies.ts';
 import { admit, admitted } from '../auth/principal.ts';
 import { ownPage } from '../auth/own-page.ts';
@@ -47,9 +49,10 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         tags,
         summary: 'Ask for a rollback',
         description:
-          'By a person, without a verdict; the guards and the mode of the application hold as ever. There is one rollback for one revision of one application: asking again gives the same one.',
+          'By a person, without a verdict; the mode of the application and the guards hold as ever, but for those that doubt the verdict. There is one rollback for one revision of one application: asking again gives the same one. What could not be done at all is refused, and leaves nothing behind.',
         body: RollbackRequest,
         response: {
+          200: json('With `dryRun`: what would be written, and what would hold it.', RollbackPreview),
           202: json('It is decided and queued, or was before.', Rollback, LOCATION),
           ...problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
@@ -57,7 +60,9 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
     },
     async (request, reply) => {
       admit(request.who, request.body.application);
-      const { rollback } = await rollbacks.request(request.body, { name: request.who.name });
+      const by = { name: request.who.name };
+      if (request.body.dryRun === true) return reply.code(200).send(await rollbacks.preview(request.body, by));
+      const { rollback } = await rollbacks.request(request.body, by);
       return reply.code(202).header('location', `/api/v1/rollbacks/${rollback.id}`).send(rollback);
     },
   );
@@ -133,17 +138,20 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         operationId: 'approveRollback',
         tags,
         summary: 'Release a held rollback',
+        description:
+          'For the plan that was seen: its hash goes with the approval, which is used up by the push that it leads to and expires before (`guards.approvalFor`). Where `guards.approvals` asks for more people, it stays held until so many different ones have approved the same plan.',
         params,
+        body: ApprovalRequest,
         response: {
-          200: json('It is released and will be planned anew.', Rollback),
-          ...problems(400, 401, 403, 404, 409, 429, 503),
+          200: json('It is released and will be planned anew, or waits for more people.', Rollback),
+          ...problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
         },
       },
     },
     async (request) => {
       const { id } = request.params;
       admitted(request.who, await rollbacks.get(id));
-      return rollbacks.approve(id, { name: request.who.name });
+      return rollbacks.approve(id, request.body, { name: request.who.name });
     },
   );
 

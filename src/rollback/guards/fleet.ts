@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { ALERT } from '../opening.ts';
-import type { BadOne, Guard, GuardFacts } from './facts.ts';
+import type { BadOne, GuardFacts } from './facts.ts';
+import type { Held } from './held.ts';
 import { durationText, fewOf } from './words.ts';
 
 /** design 5.2: a shared fault never rolls back a release. */
@@ -21,7 +22,7 @@ interface Together {
   bad: BadOne[];
 }
 
-export const fleetBreaker: Guard = (facts) => {
+export function fleetBreaker(facts: Facts): Held | null {
   const { rollback, fleet, crowd } = facts;
   const { breaker } = fleet;
   const [worst] = breaker.isEnabled ? together(facts).filter((one) => isMuch(facts, one)) : [];
@@ -34,7 +35,7 @@ export const fleetBreaker: Guard = (facts) => {
     approvable: true,
     incident: crowd.incident ?? incidentOf(first),
   };
-};
+}
 
 /**
  * Until when a rollback waits for others to turn bad, too, so that the first one of a shared fault is held as well; null

@@ -5,6 +5,10 @@ import { durationText } from './words.ts';
 /** Who may say by itself that a revision is good. Everybody else is a person. */
 const PROGRAMS: ReadonlySet<string> = new Set(['analysis', 'delivery', 'operator', 'rollback', 'davylamp']);
 
+export function isPerson(by: string): boolean {
+  return !PROGRAMS.has(by);
+}
+
 /** What turns bad long after it went live is seldom its own fault. */
 export const tooOld: Guard = ({ now, policy, bad, liveSince }) =>
   liveSince === null || now - liveSince <= policy.maxAge
@@ -27,7 +31,7 @@ export const suspect: Guard = ({ known, bad }) =>
 
 /** A person has said that it is good. */
 export const markedGood: Guard = ({ known, bad }) =>
-  known?.standing === 'good' && !PROGRAMS.has(known.by)
+  known?.standing === 'good' && isPerson(known.by)
     ? {
         code: 'marked_good',
         sentence: `${known.by} marked ${short(bad.sha)} as good (${known.reason}); ask, then approve or refuse`,

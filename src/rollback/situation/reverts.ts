@@ -1,0 +1,53 @@
+import { CodedError } from '../../errors.ts';
+import type { Proposed } from '../../forge/port.ts';
+import type { CommitFacts, Repository, Reverter } from '../../git/port.ts';
+import type { ExecutorContext } from '../context.ts';
+import type { Reverts } from '../guards/facts.ts';
+import type { Rollback } from '../record.ts';
+import { FIRST_STEPS, GRACE_MS } from './patience.ts';
+import { sinceStep } from '../transitions.ts';
+
+/** Messages that are read to see whether a commit only imitates ours. */
+const READ_MESSAGES = 5;
+
+/** What has been done about the bad commit already, on the branch and, while it is planned, at the forge. */
+export async function revertsOf(
+  context: ExecutorContext,
+  rollback: Rollback,
+  about: { repository: Repository; bad: CommitFacts; moment: 'plan' | 'push' },
+  signal: AbortSignal,
+): Promise<Reverts> {
+  const { repository, bad, moment } = about;
+  const [[own = null], reverters, proposals] = await Promise.all([
+    repository.ownCommits(rollback.badCommit, rollback.id, signal),
+    repository.reverters(bad.sha, signal),
+    moment === 'plan' ? proposalsOf(context, rollback, bad, signal) : [],
+  ]);
+  return { own, byOthers: await genuine(repository, reverters, signal), proposals };
+}
+
+/** A trailer of ours under another name is a forgery and counts for nothing; the content says what is the case. */
+async function genuine(repository: Repository, reverters: readonly Reverter[], signal: AbortSignal): Promise<Reverter[]> {
+  const others = reverters.filter(({ by }) => by === 'other').slice(0, READ_MESSAGES);
+  const messages = await Promise.all(others.map(({ commit }) => repository.commit(commit, signal)));
+  return others.filter((_, at) => !/^Davylamp-Rollback: /m.test(messages[at]?.message ?? ''));
+}
+
+/** A forge that does not answer is waited for a while; then Git goes on without it. */
+async function proposalsOf(
+  context: ExecutorContext,
+  rollback: Rollback,
+  { sha, subject }: CommitFacts,
+  signal: AbortSignal,
+): Promise<readonly Proposed[]> {
+  const forge = context.forgeOf(rollback.repository);
+  if (forge === null) return [];
+  try {
+    return await forge.revertsOf({ sha, subject }, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof CodedError)) throw error;
+    if (sinceStep(rollback, FIRST_STEPS, context.clock.now()) <= GRACE_MS && error.retryable) throw error;
+    return [];
+  }
+}
