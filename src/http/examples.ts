@@ -1,5 +1,6 @@
 import type { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import type { Judgement } from '../judges/judge.ts';
+import type { LedgerEntry, LedgerMark } from '../ledger/record.ts';
 import type { Rollback } from '../rollback/record.ts';
 import type { RollbackRequest } from '../rollback/asking.ts';
 import type { JudgementRequest } from './routes/judgements.ts';
@@ -130,6 +131,22 @@ const judgementRequest: JudgementRequest = {
   },
 };
 
+const ledgerEntry: LedgerEntry = {
+  application: 'shop',
+  revision: '9d3e1c7a5b204f6688d1e2f3a4b5c6d7e8f90a1b',
+  standing: 'good',
+  rank: 'proved',
+  since: '2026-05-02T14:05:31.000Z',
+  by: 'analysis',
+  reason: 'its analysis passed',
+  reference: '5a1c9e77-64f3-4c52-a0f4-7b1d2e3c4f50',
+  content: 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  firstLiveAt: '2026-05-02T13:35:00.000Z',
+  updatedAt: '2026-05-02T14:05:31.000Z',
+};
+
+const ledgerMark: LedgerMark = { standing: 'bad', reason: 'it lost orders, see incident 1432' };
+
 /** One example for each schema that a reader of the document will look at first; checked by a test. */
 export const EXAMPLES: Readonly<Record<string, object>> = {
   AnalysisRequest: analysisRequest,
@@ -138,4 +155,6 @@ export const EXAMPLES: Readonly<Record<string, object>> = {
   JudgementRequest: judgementRequest,
   RollbackRequest: rollbackRequest,
   Rollback: rollback,
+  LedgerEntry: ledgerEntry,
+  LedgerMark: ledgerMark,
 };

@@ -8,6 +8,7 @@ import { backupRoutes } from './routes/backup.ts';
 import { documentsRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { judgementsRoutes } from './routes/judgements.ts';
+import { ledgerRoutes } from './routes/ledger.ts';
 import { reportRoutes } from './routes/report.ts';
 import { rollbacksRoutes } from './routes/rollbacks.ts';
 import { switchesRoutes } from './routes/switches.ts';
@@ -31,6 +32,7 @@ export function registerRoutes(
   judgementsRoutes(app, deps);
   rollbacksRoutes(app, deps);
   switchesRoutes(app, deps);
+  ledgerRoutes(app, deps);
   reportRoutes(app, deps);
   alertmanagerRoutes(app, deps, limits);
   backupRoutes(app, deps);

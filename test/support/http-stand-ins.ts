@@ -7,6 +7,7 @@ import type { HttpDependencies } from '../../src/http/dependencies.ts';
 import { EXAMPLES } from '../../src/http/examples.ts';
 import type { JudgeTask, Judgement } from '../../src/judges/judge.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
+import type { LedgerEntry } from '../../src/ledger/record.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
 import type { Switch, SwitchRequest } from '../../src/rollback/switches.ts';
 import type { ChainedEntry } from '../../src/store/port.ts';
@@ -184,11 +185,38 @@ export class SwitchesInMemory {
   }
 }
 
+/** A ledger in memory, of the application shop. */
+export class LedgerInMemory {
+  readonly entries: LedgerEntry[] = [EXAMPLES['LedgerEntry'] as LedgerEntry];
+
+  async list(application: string, query: { standing?: string; before?: string; limit: number }) {
+    if (application !== 'shop') throw new CodedError('application_unknown', `there is no application "${application}"`);
+    const items = this.entries.filter(({ standing }) => query.standing === undefined || standing === query.standing);
+    const from = query.before === undefined ? 0 : Number(query.before);
+    const next = from + query.limit < items.length ? String(from + query.limit) : null;
+    return { items: items.slice(from, from + query.limit), next };
+  }
+
+  markGood = async (application: string, revision: string, word: { by: string; reason: string }) =>
+    this.#mark('good', application, revision, word);
+  markBad = async (application: string, revision: string, word: { by: string; reason: string }) =>
+    this.#mark('bad', application, revision, word);
+
+  #mark(standing: 'good' | 'bad', application: string, revision: string, word: { by: string; reason: string }): LedgerEntry {
+    if (revision.startsWith('dead')) throw new CodedError('commit_unknown', 'the repository does not have this commit');
+    const full = revision.padEnd(40, '0');
+    const entry = { ...(EXAMPLES['LedgerEntry'] as LedgerEntry), application, revision: full, standing, rank: null, ...word };
+    this.entries.unshift(entry);
+    return entry;
+  }
+}
+
 /** Everything that the HTTP room needs, in memory; the log goes into `lines`. */
 export function standIns(change: Partial<HttpDependencies> = {}) {
   const analyses = new AnalysesInMemory();
   const rollbacks = new RollbacksInMemory();
   const switches = new SwitchesInMemory();
+  const ledger = new LedgerInMemory();
   const lines: string[] = [];
   const tasks: JudgeTask[] = [];
   const judge = {
@@ -203,6 +231,7 @@ export function standIns(change: Partial<HttpDependencies> = {}) {
     analyses,
     rollbacks,
     switches,
+    ledger,
     judge: (name) => (name === judge.name ? judge : undefined),
     changes: analyses.changes,
     metrics,
@@ -213,5 +242,5 @@ export function standIns(change: Partial<HttpDependencies> = {}) {
     clock: systemClock,
     ...change,
   };
-  return { analyses, rollbacks, switches, lines, tasks, metrics, deps };
+  return { analyses, rollbacks, switches, ledger, lines, tasks, metrics, deps };
 }
