@@ -74,6 +74,28 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
     },
   ],
   [
+    'ledger',
+    {
+      usage: 'ledger APP [--standing NAME] [--limit N] [--json] [--server URL] [--token-file FILE]',
+      summary: 'Shows what is known of the revisions of an application.',
+      load: async () => {
+        const [{ ledgerWith }, { callService }] = await Promise.all([import('./cli/ledger.ts'), import('./app/calling.ts')]);
+        return ledgerWith(callService);
+      },
+    },
+  ],
+  ...(['good', 'bad'] as const).map((standing): [string, CommandEntry] => [
+    `mark-${standing}`,
+    {
+      usage: `mark-${standing} APP SHA --reason TEXT [--json] [--server URL] [--token-file FILE]`,
+      summary: `Says that a revision is ${standing}, whatever is known of it.`,
+      load: async () => {
+        const [{ markWith }, { callService }] = await Promise.all([import('./cli/ledger.ts'), import('./app/calling.ts')]);
+        return markWith(callService, standing);
+      },
+    },
+  ]),
+  [
     'openapi',
     {
       usage: 'openapi',
