@@ -157,6 +157,18 @@ describe('the revision that was live at a moment', () => {
     expect(await timeline.knowsStart('shop', fresh, signal)).toBe(true);
   });
 
+  it('is handed on with every look, as the delivery said it', async () => {
+    const seen: unknown[] = [];
+    const onSeen = async (application: string, state: DeliveryState) => void seen.push([application, state]);
+    const deliveries = new Map([['shop', delivery]]);
+    const handing = new Timeline({ store, clock, deliveries, onSeen, onFault: (_, error) => faults.push(error) });
+    runs = { canary: NEW, stable: OLD };
+    await handing.watch(signal);
+    down = true;
+    await handing.watch(signal);
+    expect(seen).toEqual([['shop', { canary: NEW, stable: OLD, synced: null, phase: 'progressing' }]]);
+  });
+
   it('is remembered once, also when two processes look at the same time', async () => {
     const other = new Timeline({
       store,

@@ -10,6 +10,8 @@ export interface TimelineContext {
   deliveries: ReadonlyMap<string, Delivery>;
   /** A delivery that could not be asked; the others are asked all the same. */
   onFault(application: string, error: unknown): void;
+  /** Takes up what a look has seen, too: the ledger does. */
+  onSeen?(application: string, state: DeliveryState, signal: AbortSignal): Promise<void>;
 }
 
 /** How often davylamp looks at what runs. */
@@ -79,7 +81,9 @@ export class Timeline {
       [...this.#context.deliveries].map(async ([application, delivery]) => {
         if (!delivery.can.observe) return;
         try {
-          await this.see(application, await delivery.observe(withTimeout(signal)));
+          const state = await delivery.observe(withTimeout(signal));
+          await this.see(application, state);
+          await this.#context.onSeen?.(application, state, signal);
         } catch (error) {
           signal.throwIfAborted();
           this.#context.onFault(application, error);
