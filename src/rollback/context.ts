@@ -3,7 +3,7 @@ import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import type { Delivery } from '../delivery/port.ts';
 import { CodedError } from '../errors.ts';
-import type { Forge } from '../forge/port.ts';
+import type { Forge, ProposalOrder } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
 import type { LedgerEntry } from '../ledger/record.ts';
 import type { Store } from '../store/port.ts';
@@ -57,6 +57,8 @@ export interface ExecutorContext {
   deliveries: ReadonlyMap<string, Delivery>;
   /** The forge of a repository, by its name; null without one. */
   forgeOf: (repository: string) => Forge | null;
+  /** What the pull request of a rollback says and whom it asks; its branch was pushed before. */
+  proposalOrder: (rollback: Rollback, signal: AbortSignal) => Promise<ProposalOrder>;
   ledger: LedgerView;
   switches: Switches;
   /** What holds for all applications together; read anew at every use, since a reload may change it. */

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { CodedError } from '../../errors.ts';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeDependencies } from '../api.ts';
 import { marked, markerOf } from '../comments.ts';
+import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
 import type { Forge, ForgeEvent, ProposalOrder, Proposed } from '../port.ts';
 import { saysItReverts } from '../reverting.ts';
@@ -173,7 +174,7 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
       const body = team === undefined ? { reviewers: [reviewer] } : { team_reviewers: [team] };
       const path = `${root}/pulls/${pull.number}/requested_reviewers`;
       const reason = await api.offered({ method: 'POST', path, body, what: 'ask for a review' }, signal);
-      if (reason !== null) leftOut.push(`reviewer ${reviewer.replace(/^[^@]*@/, '…@')}: ${reason}`);
+      if (reason !== null) leftOut.push(withoutAddresses(`reviewer ${reviewer}: ${reason}`));
     }
     return leftOut;
   }

@@ -2,6 +2,7 @@ import { CodedError } from '../../errors.ts';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeApiOptions, type ForgeDependencies } from '../api.ts';
 import { checkGithub } from './checking.ts';
 import { marked, markerOf } from '../comments.ts';
+import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
 import type { Forge, ForgeEvent, ProposalOrder, Proposed } from '../port.ts';
 import { saysItReverts } from '../reverting.ts';
@@ -136,7 +137,7 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
     for (const reviewer of reviewers) {
       if (asked.has(reviewer.toLowerCase()) || reviewer.toLowerCase() === pull.user?.login.toLowerCase()) continue;
       const [org = '', team] = reviewer.split('/');
-      if (reviewer.includes('@')) leftOut.push(`reviewer ${masked(reviewer)}: GitHub asks users by name only`);
+      if (reviewer.includes('@')) leftOut.push(withoutAddresses(`reviewer ${reviewer}: GitHub asks users by name only`));
       else if (team === undefined) users.push(reviewer);
       else if (org.toLowerCase() === owner.toLowerCase()) teams.push(team);
       else leftOut.push(`reviewer ${reviewer}: a team of another organisation`);
@@ -235,11 +236,6 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
       gitCredential: async (signal) => ({ username: 'x-access-token', token: await asApp.token(signal) }),
     }),
   };
-}
-
-/** An address of somebody does not go into records. */
-function masked(email: string): string {
-  return email.replace(/^[^@]*/, '…');
 }
 
 /** "Validating webhook deliveries": X-Hub-Signature-256 over the raw body, whatever its content type. */

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeDependencies } from '../api.ts';
 import { marked, markerOf } from '../comments.ts';
+import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
 import type { CommitStatus, Forge, ProposalOrder, Proposed } from '../port.ts';
 import { saysItReverts } from '../reverting.ts';
@@ -121,7 +122,7 @@ export function createGitlabForge(settings: ForgeSettings, deps: ForgeDependenci
       if (asked.has(reviewer.toLowerCase()) || reviewer.toLowerCase() === request.author?.username.toLowerCase()) continue;
       const call = { method: 'GET', path: '/users', query: { username: reviewer }, what: 'look for a reviewer' } as const;
       const [user] = reviewer.includes('/') || reviewer.includes('@') ? [] : await api.ask(call, Users, signal);
-      if (user === undefined) leftOut.push(`reviewer ${reviewer.replace(/^[^@]*@/, '…@')}: GitLab knows no such user`);
+      if (user === undefined) leftOut.push(withoutAddresses(`reviewer ${reviewer}: GitLab knows no such user`));
       else wanted.set(reviewer, user.id);
     }
     if (wanted.size === 0) return leftOut;
