@@ -36,7 +36,7 @@ interface Around {
 /**
  * Compares a value with its schema and says in plain words everything that does not fit. Stricter than JSON Schema in
  * three points: keys of records must match their pattern, durations must fit into a timer, and a duration is 0 only
- * where 0 is its default.
+ * where 0 is its default or one of its examples.
  */
 export function check(node: SchemaNode, value: unknown, path: Path = [], around?: Around): Finding[] {
   if (node.anyOf !== undefined) return checkUnion(node, value, path, around);
@@ -74,7 +74,7 @@ function checkText(node: SchemaNode, value: string, path: Path): Finding[] {
   if (milliseconds > MAX_DURATION_MS) {
     return [{ path, part: 'value', message: `expected a duration of at most 24d; got '${shown(value)}'` }];
   }
-  if (milliseconds === 0 && node.default !== '0s') {
+  if (milliseconds === 0 && node.default !== '0s' && node.examples?.includes('0s') !== true) {
     return [{ path, part: 'value', message: `expected a duration above 0; got '${shown(value)}'` }];
   }
   return [];

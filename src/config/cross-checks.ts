@@ -10,12 +10,14 @@ import { clusterFindings, clusterReferenceFindings } from './cluster-checks.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
+import { rollbackFindings, rollbackWarnings } from './rollback-checks.ts';
 import { serverFindings } from './server-checks.ts';
 import { credentialFindings, searchSourceFindings } from './search-checks.ts';
 import { argumentsOf, queriesOf, templateFindings, templateWarnings } from './template-checks.ts';
 
 interface Sections {
   server: JsonMap;
+  rollbacks: JsonMap;
   storage: JsonMap;
   sources: JsonMap;
   repositories: JsonMap;
@@ -36,6 +38,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
   };
   const sections: Sections = {
     server: section('server'),
+    rollbacks: section('rollbacks'),
     storage: section('storage'),
     sources: section('sources'),
     repositories: section('repositories'),
@@ -50,6 +53,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
   return {
     errors: [
       ...serverFindings(sections.server, Object.keys(sections.applications)),
+      ...rollbackFindings(sections.rollbacks),
       ...storageFindings(sections.storage),
       ...sourceFindings(sections.sources),
       ...repositoryFindings(sections.repositories),
@@ -68,6 +72,7 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
     ],
     warnings: [
       ...availabilityWarnings(map),
+      ...rollbackWarnings(sections.rollbacks),
       ...entries(sections.repositories).flatMap(([name, repository]) => repositoryWarnings(['repositories', name], repository)),
       ...overlapWarnings(sections.applications, sections.repositories),
       ...entries(sections.applications).flatMap(([name, application]) =>

@@ -46,6 +46,12 @@ describe('defaults', () => {
       storage: { kind: 'embedded', path: './data' },
       log: { level: 'info' },
       journal: { sink: 'none', path: './journal.jsonl' },
+      rollbacks: {
+        enabled: true,
+        maxPerDay: 30,
+        fleet: { enabled: true, applications: 3, share: '50%', within: '10m', settle: '5s' },
+        freeze: { rollbacks: false, windows: [] },
+      },
       workers: { ticks: 16, rollbacks: 4, webhooks: 4 },
       alerts: { window: '24h', maxBodyBytes: 10_485_760, labels: [] },
       retention: { analyses: '30d', rollbacks: '365d', alerts: '14d', keys: '2d', sightings: '90d' },
@@ -85,7 +91,14 @@ describe('defaults', () => {
 
   it('never replace what was written, not even one key of a map', () => {
     const resolved = resolveDefaults(config);
-    expect(resolved.applications['shop']?.guards).toEqual({ maxPerDay: 1, approvalPaths: [] });
+    expect(resolved.applications['shop']?.guards).toEqual({
+      maxPerDay: 1,
+      maxAge: '24h',
+      coolDown: '1h',
+      approvalPaths: [],
+      approvals: 1,
+      approvalFor: '4h',
+    });
     expect(resolved.templates['t']?.metrics['errors']?.tolerate).toBe('0%');
     expect(resolved.templates['t']).not.toHaveProperty('baseline');
   });

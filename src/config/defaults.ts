@@ -3,6 +3,8 @@ import { Value } from 'typebox/value';
 import type { AlertRule, AlertSettings } from '../alerts/settings.ts';
 import type { MetricSpec, Template } from '../analysis/template.ts';
 import type { ClusterConfig } from '../delivery/kubernetes/schema.ts';
+import type { FreezeWindow, RollbackSettings } from '../rollback/fleet.ts';
+import type { ChannelConfig, Notify } from '../notify/schema.ts';
 import type { Guards } from '../rollback/policy.ts';
 import { branchFor, isMap, recordOf, type SchemaNode } from './schema-node.ts';
 import type { ResolvedServer } from './server.ts';
@@ -19,7 +21,7 @@ export type ResolvedSource =
   | (Omit<Filled<SourceOf<'scrape'>>, 'targets'> & { targets: Required<SourceOf<'scrape'>['targets'][number]>[] })
   | SourceOf<'prometheus'>
   | SourceOf<'elasticsearch'>;
-export type ResolvedRepository = Filled<RepositoryConfig, 'tokenFile'>;
+export type ResolvedRepository = Filled<RepositoryConfig, 'tokenFile' | 'ssh' | 'signing'>;
 export type ResolvedDelivery = Filled<DeliveryOf<'http'>, 'tokenFile'> | Exclude<DeliveryConfig, { type: 'http' }>;
 export type ResolvedMetric =
   Filled<MetricOf<'proportion'>, 'limit'> | Filled<MetricOf<'histogram'>, 'limit'> | Filled<MetricOf<'gauge'>, 'limit'>;
@@ -37,6 +39,11 @@ export interface ResolvedConfig {
   log: Filled<NonNullable<Config['log']>>;
   journal: Filled<NonNullable<Config['journal']>>;
   alerts: Filled<AlertSettings>;
+  rollbacks: Omit<Filled<RollbackSettings>, 'fleet' | 'freeze'> & {
+    fleet: Required<NonNullable<RollbackSettings['fleet']>>;
+    freeze: { rollbacks: boolean; windows: Required<FreezeWindow>[] };
+  };
+  notify: { channels: Record<string, ChannelConfig>; routes: Required<NonNullable<Notify['routes']>[number]>[] };
   workers: Filled<NonNullable<Config['workers']>>;
   retention: Filled<NonNullable<Config['retention']>>;
   sources: Record<string, ResolvedSource>;

@@ -74,6 +74,9 @@ function collect(node: SchemaNode, prefix: string, title: string, rows: Row[], b
     } else if (child.type === 'array' && child.items?.type === 'object') {
       rows.push({ key: `${key}[]`, node: child, required });
       collect(child.items, `${key}[].`, title, rows, below);
+    } else if (child.type === 'array' && child.items?.anyOf?.every(({ type }) => type === 'object') === true) {
+      rows.push({ key: `${key}[]`, node: child, required });
+      for (const branch of child.items.anyOf) collect({ ...branch, required: [] }, `${key}[].`, title, rows, below);
     } else if (child.anyOf !== undefined && !isShare(child)) {
       rows.push({ key, node: child, required });
       for (const branch of child.anyOf) collect({ ...branch, required: [] }, `${key}.`, title, rows, below);

@@ -14,6 +14,7 @@ const LIVE: readonly Path[] = [
   ['clusters'],
   ['sources'],
   ['repositories'],
+  ['rollbacks'],
   ['retention'],
   ['log', 'level'],
   ['server', 'drainDelay'],

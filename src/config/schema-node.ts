@@ -23,6 +23,7 @@ export interface SchemaNode {
   /** True for a map in which anything may stand, as the language of somebody else has it. */
   readonly additionalProperties?: boolean;
   readonly default?: unknown;
+  readonly examples?: readonly unknown[];
   readonly description?: string;
 }
 

@@ -9,6 +9,10 @@ import { FlaggerDelivery } from '../delivery/flagger/schema.ts';
 import { HttpDelivery } from '../delivery/http/schema.ts';
 import { ClusterConfig } from '../delivery/kubernetes/schema.ts';
 import { NoDelivery } from '../delivery/none/schema.ts';
+import { RollbackSettings } from '../rollback/fleet.ts';
+import { ForgeConfig } from '../forge/schema.ts';
+import { SigningConfig, SshConfig } from '../git/schema.ts';
+import { Notify } from '../notify/schema.ts';
 import { policyFields } from '../rollback/policy.ts';
 import { ElasticsearchSource } from '../sources/elasticsearch/schema.ts';
 import { PrometheusSource } from '../sources/prometheus/schema.ts';
@@ -58,8 +62,18 @@ export const RepositoryConfig = Type.Object(
       Type.String({ minLength: 1, default: 'davylamp', description: 'User name that goes with the token.' }),
     ),
     tokenFile: Type.Optional(Type.String({ minLength: 1, description: 'File that holds the token; read anew at every use.' })),
-    forge: Type.Optional(
-      Type.Enum(['none', 'github', 'gitlab', 'gitea'], { default: 'none', description: 'Where pull requests are opened.' }),
+    forge: Type.Optional(ForgeConfig),
+    ssh: Type.Optional(SshConfig),
+    signing: Type.Optional(SigningConfig),
+    rollbacks: Type.Optional(
+      Type.Enum(['on', 'off'], { default: 'on', description: 'off: nothing is rolled back or proposed in this repository.' }),
+    ),
+    maxPerDay: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        default: 10,
+        description: 'Rollbacks of all applications of this repository in 24 hours; above it, held.',
+      }),
     ),
     refreshEvery: duration('30s', 'How often the mirror is fetched in the background.'),
     author: Type.Optional(
@@ -136,6 +150,7 @@ export const Config = Type.Object(
       ),
     ),
     alerts: Type.Optional(AlertSettings),
+    rollbacks: Type.Optional(RollbackSettings),
     workers: Type.Optional(
       Type.Object(
         {
@@ -157,6 +172,7 @@ export const Config = Type.Object(
         { ...closed, default: {}, description: 'How much is done at the same time.' },
       ),
     ),
+    notify: Type.Optional(Notify),
     retention: Type.Optional(
       Type.Object(
         {

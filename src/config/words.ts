@@ -18,6 +18,11 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^[a-zA-Z_][a-zA-Z0-9_]{0,62}$', 'a name of letters, digits and underscore that does not begin with a digit'],
   ['^[a-zA-Z_][a-zA-Z0-9_]*$', 'a label name of letters, digits and underscore that does not begin with a digit'],
   ['^(\\[[0-9a-fA-F:.]+\\]|[^:\\s]+):[0-9]{1,5}$', 'an address and a port such as 127.0.0.1:8080 or [::1]:8080'],
+  ['^([01][0-9]|2[0-3]):[0-5][0-9]$', 'a time of day such as 17:00, in quotes'],
+  [
+    '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})$',
+    'a moment with its offset from UTC such as 2026-12-20T00:00:00Z',
+  ],
   ['^[0-9a-f]{64}$', 'the SHA-256 of the secret as 64 hexadecimal digits in small letters'],
   ['^[\\x21-\\x7e]([\\x20-\\x7e]{0,98}[\\x21-\\x7e])?$', 'a name of ASCII characters, at most 100'],
   ['^[\\x21-\\x39\\x3b-\\x7e]{1,100}$', 'a user name of ASCII characters, without a colon'],

@@ -1,10 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { Duration, Share } from '../analysis/quantities.ts';
 
-const duration = (value: string, description: string) =>
-  Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
+const duration = (value: string, description: string, examples: readonly string[] = []) =>
+  Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description, ...(examples.length > 0 && { examples }) }));
 const closed = { additionalProperties: false };
 
+const Moment = { pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})$' };
 const Clock = { pattern: '^([01][0-9]|2[0-3]):[0-5][0-9]$' };
 
 /** A time in which nothing is deployed: every week, or once. */
@@ -37,8 +38,8 @@ export const FreezeWindow = Type.Union([
   ),
   Type.Object(
     {
-      start: Type.String({ format: 'date-time', description: 'When it begins, with its offset: 2026-12-20T00:00:00Z.' }),
-      end: Type.String({ format: 'date-time', description: 'When it ends.' }),
+      start: Type.String({ ...Moment, description: 'When it begins, with its offset: 2026-12-20T00:00:00Z.' }),
+      end: Type.String({ ...Moment, description: 'When it ends.' }),
     },
     { ...closed, description: 'Once.' },
   ),
@@ -83,6 +84,7 @@ export const RollbackSettings = Type.Object(
           settle: duration(
             '5s',
             'So long an automatic rollback waits for others to turn bad, too, where enough of them are being analysed to matter; 0s: not at all.',
+            ['0s', '5s'],
           ),
         },
         {

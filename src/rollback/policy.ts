@@ -17,8 +17,8 @@ export function weaker(one: Mode, other: Mode): Mode {
 
 const globs = (description: string) =>
   Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 200, default: [], description }));
-const duration = (value: string, description: string) =>
-  Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
+const duration = (value: string, description: string, examples: readonly string[] = []) =>
+  Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description, ...(examples.length > 0 && { examples }) }));
 
 export const Guards = Type.Object(
   {
@@ -29,8 +29,11 @@ export const Guards = Type.Object(
         description: 'Automatic rollbacks of the application in 24 hours; above it, held.',
       }),
     ),
-    maxAge: duration('24h', 'A revision that was first seen live longer ago is held: what turns bad so late is seldom its fault.'),
-    coolDown: duration('1h', 'The same content is not taken out again by itself within this time.'),
+    maxAge: duration(
+      '24h',
+      'A revision that was first seen live longer ago is held: what turns bad so late is seldom its fault.',
+    ),
+    coolDown: duration('1h', 'The same content is not taken out again by itself within this time; 0s: at once.', ['0s', '1h']),
     approvalPaths: globs('Globs; a revert that touches one of these paths waits for an approval.'),
     approvals: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 3, default: 1, description: 'So many different people have to approve a held plan.' }),
@@ -50,7 +53,11 @@ export const VersionField = Type.Union([
   Type.Object(
     {
       kustomizeImage: Type.String({ minLength: 1, maxLength: 300, description: 'Name of the image in `images:`.' }),
-      file: Type.String({ minLength: 1, maxLength: 500, description: 'The kustomization.yaml, from the root of the repository.' }),
+      file: Type.String({
+        minLength: 1,
+        maxLength: 500,
+        description: 'The kustomization.yaml, from the root of the repository.',
+      }),
     },
     { additionalProperties: false, description: 'newTag, newName and digest of an image of Kustomize.' },
   ),
@@ -117,7 +124,8 @@ export const policyFields = {
   jointPlans: Type.Optional(
     Type.Boolean({
       default: false,
-      description: 'Whether a guilty commit that also changes other applications may be reverted whole, where all of them say so.',
+      description:
+        'Whether a guilty commit that also changes other applications may be reverted whole, where all of them say so.',
     }),
   ),
   sharedPaths: Type.Optional(
