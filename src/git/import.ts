@@ -36,7 +36,7 @@ export async function importCommit(
   line('mark :1');
   line(`author ${who}`);
   line(`committer ${who}`);
-  data(message.endsWith('\n') ? message : `${message}\n`);
+  data(message);
   line(`from ${parent}`);
   // A file makes room for a folder of the same name, and the other way round.
   const inOrder = [...changes].toSorted(([, one], [, other]) => Number(one !== null) - Number(other !== null));

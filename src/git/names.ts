@@ -86,8 +86,12 @@ export interface Identity {
   email: string;
 }
 
+/** What git leaves out at both ends of a name (git-commit-tree(1), COMMIT INFORMATION). */
+const AROUND_NAMES = /^[\s.,:;<>"\\']+|[\s.,:;<>"\\']+$/g;
+
 /**
- * Git drops characters from a name or an email without a word; a trailer scan by email would then miss our own commits.
+ * Git drops characters from a name or an email without a word; a trailer scan by email would then miss our own commits, and
+ * two ways to write a commit would not write the same one.
  *
  * @throws CodedError `git_argument_refused`
  */
@@ -95,5 +99,5 @@ export function identity(author: Identity): Identity {
   if (!NAME.test(author.name) || !EMAIL.test(author.email)) {
     throw refused('The author of the commits', 'give a name and an address such as davylamp@example.com');
   }
-  return author;
+  return { name: author.name.replaceAll(AROUND_NAMES, ''), email: author.email };
 }

@@ -12,6 +12,9 @@ export interface Reversal {
   way: 'direct' | 'three-way';
 }
 
+/** git's merge gives up on some heaps of renames (2.39: "Assertion `newinfo && !newinfo->merged.clean' failed"). */
+const OWN_BUG = /Assertion `.*' failed|\bBUG: /;
+
 /**
  * The revert of one commit on `head`, computed without a work tree: equal, tree for tree, to what `git revert` yields
  * (mainline 1 for merges).
@@ -35,7 +38,13 @@ export async function reversalOf(
     const wanted = touched.map((delta) => ({ ...delta, before: delta.after, after: delta.before }));
     return { touched, wanted, conflicts: [], way: 'direct' };
   }
-  return { touched, ...(await threeWay(git, head, bad.sha, parent, stamp)), way: 'three-way' };
+  try {
+    return { touched, ...(await threeWay(git, head, bad.sha, parent, stamp)), way: 'three-way' };
+  } catch (error) {
+    // git revert ends in the same way: nobody but a person can decide it, however often it is tried.
+    if (!(error instanceof CodedError) || !OWN_BUG.test(String(error.details['reason']))) throw error;
+    return { touched, wanted: [], conflicts: touched.map(({ path }) => path), way: 'three-way' };
+  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { createRepository, type RepositoryOptions } from '../../src/git/mirror.t
 import type { Repository } from '../../src/git/port.ts';
 import type { RepositoryWorld } from '../conformance/repository.ts';
 import { Colleague } from './colleague.ts';
+import { startSshServer } from './ssh-server.ts';
 
 export const TOKEN = 'canary-token-7c1f/+=';
 export const AUTHOR = { name: 'davylamp', email: 'davylamp@example.com' };
@@ -18,6 +19,25 @@ export interface GitWorld extends RepositoryWorld {
   logged: string[];
   /** Another service with a mirror of its own on the same remote. */
   another(changes?: Partial<RepositoryOptions>): Repository;
+}
+
+/** The same repository behind Debian's sshd, with a key of its own. */
+export async function sshWorld(changes: Partial<RepositoryOptions> = {}): Promise<GitWorld> {
+  const world = await gitWorld();
+  const server = await startSshServer(join(world.folder, 'a server'));
+  const ours = { url: server.url(world.server.repository), ssh: server.ssh, credential: async () => null, ...changes };
+  const options = { ...world.options, ...ours };
+  return {
+    ...world,
+    options,
+    another: (more = {}) => world.another({ ...ours, ...more }),
+    repository: world.another({ ...ours, folder: options.folder }),
+    setReachable: (reachable) => (reachable ? server.up() : server.down()),
+    async close() {
+      await world.close();
+      await server.down();
+    },
+  };
 }
 
 /** The real thing: git behind HTTP on loopback, a person with a clone, and our repository. */

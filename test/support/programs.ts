@@ -8,7 +8,8 @@ import { promisify } from 'node:util';
 const CACHE = join(packageRoot(dirname(fileURLToPath(import.meta.url))), '.cache', 'programs');
 const FETCH_TIMEOUT_MS = 300_000;
 
-export type ProgramName = 'redis-server' | 'redis-cli' | 'prometheus' | 'promtool' | 'alertmanager' | 'etcd';
+export type ProgramName =
+  'redis-server' | 'redis-cli' | 'prometheus' | 'promtool' | 'alertmanager' | 'etcd' | 'sshd' | 'gpg' | 'gpg-agent';
 
 /** A program of Debian: what to install, and every package of it that a machine with libc may lack. */
 interface DebianProgram {
@@ -16,9 +17,16 @@ interface DebianProgram {
   folder: string;
   packages: readonly string[];
   binary: string;
+  /** It needs a library of its own packages, so that one on PATH does not do. */
+  fromPackagesOnly?: boolean;
 }
 
 const REDIS = ['redis-server', 'redis-tools', 'libatomic1', 'libjemalloc2', 'liblzf1', 'libssl3', 'libsystemd0'];
+const SSHD = (
+  'openssh-server libwrap0 libnss-wrapper libaudit1 libcap-ng0 libpam0g libselinux1 libsystemd0 libgssapi-krb5-2 libkrb5-3 ' +
+  'libkrb5support0 libk5crypto3 libkeyutils1 libcom-err2 libcrypt1 libssl3'
+).split(' ');
+const GPG = 'gpg gpg-agent gpgconf libassuan0 libgcrypt20 libgpg-error0 libnpth0 libreadline8 libsqlite3-0'.split(' ');
 const PROGRAMS: Readonly<Record<ProgramName, DebianProgram>> = {
   'redis-server': { install: 'redis-server', folder: 'redis', packages: REDIS, binary: 'redis-server' },
   'redis-cli': { install: 'redis-tools', folder: 'redis', packages: REDIS, binary: 'redis-cli' },
@@ -31,6 +39,9 @@ const PROGRAMS: Readonly<Record<ProgramName, DebianProgram>> = {
     binary: 'prometheus-alertmanager',
   },
   etcd: { install: 'etcd-server', folder: 'etcd', packages: ['etcd-server'], binary: 'etcd' },
+  sshd: { install: 'openssh-server libnss-wrapper', folder: 'sshd', packages: SSHD, binary: 'sshd', fromPackagesOnly: true },
+  gpg: { install: 'gpg', folder: 'gpg', packages: GPG, binary: 'gpg' },
+  'gpg-agent': { install: 'gpg-agent', folder: 'gpg', packages: GPG, binary: 'gpg-agent' },
 };
 
 /**
@@ -52,9 +63,9 @@ cd ..
 rm -r packages
 mkdir bin
 libraries=$(ls -d usr/lib/*-linux-gnu* lib/*-linux-gnu* 2>/dev/null | sed "s|^|$folder/|" | paste -s -d : || true)
-for program in usr/bin/*; do
+for program in $(ls -d usr/bin/* usr/sbin/* 2>/dev/null || true); do
   name=$(basename "$program")
-  printf '#!/bin/sh\\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\\n' "$libraries" "$folder/usr/bin/$name" >"bin/$name"
+  printf '#!/bin/sh\\nLD_LIBRARY_PATH="%s" exec "%s" "$@"\\n' "$libraries" "$folder/$program" >"bin/$name"
   chmod +x "bin/$name"
 done
 mv "$folder.new" "$folder"
@@ -78,8 +89,8 @@ export function programPath(name: ProgramName): Promise<string> {
 }
 
 async function find(name: ProgramName): Promise<string> {
-  const { install, folder, packages, binary } = PROGRAMS[name];
-  for (const directory of (process.env['PATH'] ?? '').split(delimiter)) {
+  const { install, folder, packages, binary, fromPackagesOnly = false } = PROGRAMS[name];
+  for (const directory of fromPackagesOnly ? [] : (process.env['PATH'] ?? '').split(delimiter)) {
     for (const file of new Set([name, binary])) {
       const path = join(directory, file);
       if (directory !== '' && (await isExecutable(path))) return path;
