@@ -25,11 +25,13 @@ import { watchFiles } from './config/watch.ts';
 import { CodedError, codeOf, sentenceOf } from './errors.ts';
 import { checkGit } from './git/run.ts';
 import { judgeNamed } from './judges/registry.ts';
+import { NOTIFY_MS } from './notify/notifier.ts';
 import { createHttpClient } from './net/client.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { createTracing } from './observability/tracing.ts';
 import { RECONCILE_MS } from './rollback/reconciling.ts';
+import { RETURN_WATCH_MS } from './rollback/returning.ts';
 import { writeBackup } from './store/backup.ts';
 import { readVersion } from './version.ts';
 
@@ -142,6 +144,9 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     {
       analyses: engine.analyses,
       rollbacks: engine.rollbacks,
+      switches: engine.switches,
+      ledger: engine.ledger,
+      report: engine.report,
       alerts: alerting,
       ...(options.source !== undefined && { reload: () => reloading.reload('request') }),
       backup: async function* () {
@@ -205,6 +210,8 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
           RETENTION_MS,
           complain('old records stay'),
         ),
+        repeat((signal) => engine.returns.run(signal), RETURN_WATCH_MS, complain('returns could not be looked for')),
+        repeat(() => engine.notifier.drive(), NOTIFY_MS, complain('it could not be looked for what was not told')),
         repeat(() => engine.drive(), DRIVE_MS, complain('open work could not be driven')),
         repeat(() => alerting.handling.drive(), DRIVE_MS, complain('open webhooks could not be driven')),
       );

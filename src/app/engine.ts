@@ -12,14 +12,10 @@ import type { Metrics } from '../observability/metrics.ts';
 import { tracedJudge } from '../observability/traced.ts';
 import type { Tracing } from '../observability/tracing.ts';
 import type { JobQueue } from '../queue/port.ts';
-import { Executor } from '../rollback/executor.ts';
-import { revertMessage } from '../rollback/message.ts';
-import { Reconciler } from '../rollback/reconciling.ts';
-import type { Rollback } from '../rollback/record.ts';
-import { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Store } from '../store/port.ts';
 import type { LiveParts } from './parts.ts';
-import { tellAnalysis, tellRollback } from './telling.ts';
+import { createRolling } from './rolling.ts';
+import { tellAnalysis } from './telling.ts';
 
 const LOOKUP_TIMEOUT_MS = 10_000;
 
@@ -44,8 +40,6 @@ export function createEngine(deps: EngineDependencies) {
   const { store, queue, clock, parts, log, metrics, reach, complain, tracing } = deps;
   const { applications, deliveries, policies, repositories, sources } = parts;
   const changes = new Changes();
-  const onMoved = (rollback: Rollback) => tellRollback(rollback, log, metrics, clock);
-  const rollbacks = new Rollbacks({ store, queue, clock, changes, policies, repositories, onMoved });
   const stateOf = async (application: string, signal: AbortSignal): Promise<DeliveryState | null> => {
     const delivery = deliveries.get(application);
     if (delivery?.can.observe !== true) return null;
@@ -63,6 +57,7 @@ export function createEngine(deps: EngineDependencies) {
     clock,
     deliveries,
     onFault: (application, error) => complain(`the delivery of ${application} could not be asked what it runs`)(error),
+    onSeen: (application, state, signal) => rolling.ledgerWatch.see(application, state, signal),
   });
   const analyses = new Analyses({
     store,
@@ -87,6 +82,8 @@ export function createEngine(deps: EngineDependencies) {
       timeline.see(application, state).catch(complain('what is released could not be stored'));
     },
   });
+  const rolling = createRolling({ store, queue, clock, parts, log, metrics, changes, analyses, timeline, reach, complain });
+  const { rollbacks, ledgerWatch } = rolling;
   const conductor = new Conductor({
     store,
     clock,
@@ -105,46 +102,17 @@ export function createEngine(deps: EngineDependencies) {
     },
     onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
     onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
-    onSettled: (analysis) => tellAnalysis(analysis, log, metrics),
-  });
-  const reconciler = new Reconciler({
-    store,
-    clock,
-    policies,
-    repositories,
-    lookAtClusters: (signal) => timeline.watch(signal),
-    onLost: () => {
-      metrics.error('state_lost');
-      log.error({ code: 'state_lost' }, 'the store was emptied; automatic rollbacks wait until Git was read again');
+    onSettled: (analysis) => {
+      tellAnalysis(analysis, log, metrics);
+      ledgerWatch.ended(analysis).catch(complain(`the ledger of ${analysis.application} could not be written`));
     },
-    onReconciled: (done) => log.info(done, 'the store agrees with Git'),
-    onFault: (repository, error) => complain(`repository ${repository} could not be compared with the store`)(error),
-  });
-  const executor = new Executor({
-    store,
-    clock,
-    changes,
-    policies,
-    repositories,
-    deliveries,
-    reconciled: (repository) => reconciler.reconciled(repository),
-    messageOf: ({ id, application, verdictSentence, evidence }, bad) =>
-      revertMessage({ bad, rollback: id, application, verdictSentence, evidence }),
-    recoveryOf: async ({ id, application, badCommit, analysis }) => {
-      const before = analysis === null ? {} : (await analyses.get(analysis)).arguments;
-      return analyses.startRecovery({ rollback: id, application, revision: badCommit, arguments: before });
-    },
-    onMoved,
-    reach,
   });
   return {
     analyses,
-    rollbacks,
     conductor,
-    executor,
     changes,
     timeline,
-    reconciler,
+    ...rolling,
     /** Queues what is open again, so that a job that was lost is no analysis or rollback that is lost. */
     async drive(): Promise<void> {
       await analyses.drive();

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { ResolvedConfig, ResolvedDelivery, ResolvedRepository, ResolvedSource } from '../config/defaults.ts';
 import { readSecret } from '../config/secrets.ts';
@@ -6,9 +6,14 @@ import type { Delivery } from '../delivery/port.ts';
 import type { KubernetesDependencies } from '../delivery/kubernetes/access.ts';
 import { createDelivery } from '../delivery/registry.ts';
 import type { CodedError } from '../errors.ts';
+import type { Forge } from '../forge/port.ts';
+import { createForge } from '../forge/registry.ts';
 import { createRepository } from '../git/mirror.ts';
 import type { Repository } from '../git/port.ts';
 import type { HttpClient } from '../net/client.ts';
+import type { Channel } from '../notify/port.ts';
+import { createChannel } from '../notify/registry.ts';
+import type { ChannelConfig } from '../notify/schema.ts';
 import type { Logger } from '../observability/logger.ts';
 import { tracedDelivery, tracedRepository, tracedSource } from '../observability/traced.ts';
 import type { Tracing } from '../observability/tracing.ts';
@@ -33,6 +38,9 @@ export interface MakingDependencies {
 export interface Makers {
   source(name: string, config: ResolvedSource): Promise<MetricSource>;
   delivery(application: string, config: ResolvedDelivery): Promise<Delivery>;
+  /** @throws CodedError `forge_invalid` */
+  forge(name: string, config: ResolvedRepository): Promise<Forge>;
+  channel(name: string, config: ChannelConfig): Promise<Channel>;
   /** @throws CodedError `git_argument_refused` */
   repository(name: string, config: ResolvedRepository): Repository;
   /** User name and token of a repository, read anew at every call; null without one. */
@@ -55,6 +63,16 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
     };
   }
 
+  /** The same settings with paths that no longer depend on where they are read from. */
+  function absolute<T extends object>(settings: T, keys: readonly (keyof T)[]): T {
+    return Object.fromEntries(
+      Object.entries(settings).map(([key, value]) => [
+        key,
+        keys.some((one) => one === key) && typeof value === 'string' ? resolve(configFolder, value) : (value as unknown),
+      ]),
+    ) as T;
+  }
+
   const makers: Makers = {
     async source(name, config) {
       const source = await createSource(name, config, { http, clock, readSecret: secretOf(`sources.${name}`) });
@@ -70,7 +88,26 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
       const { url, branch, author } = config;
       const credential = makers.credentialOf(name, config);
       const folder = join(dataFolder, 'git', name);
-      return tracedRepository(tracing, createRepository({ name, url, branch, author, credential, log, clock, folder }));
+      const ssh = config.ssh === undefined ? null : absolute(config.ssh, ['keyFile', 'knownHostsFile']);
+      const signing =
+        config.signing === undefined
+          ? null
+          : config.signing.type === 'ssh'
+            ? absolute(config.signing, ['keyFile'])
+            : absolute(config.signing, ['home']);
+      const options = { name, url, branch, author, credential, log, clock, folder, ssh, signing };
+      return tracedRepository(tracing, createRepository(options));
+    },
+    forge(name, config) {
+      const { url, branch, tokenFile } = config;
+      return createForge(
+        config.forge,
+        { name, url, branch, tokenFile },
+        { http, clock, readSecret: secretOf(`repositories.${name}.forge`) },
+      );
+    },
+    channel(name, config) {
+      return createChannel(config, { http, now: () => clock.now(), readSecret: secretOf(`notify.channels.${name}`) });
     },
     credentialOf(name, { username, tokenFile }) {
       const read = secretOf(`repositories.${name}.tokenFile`);

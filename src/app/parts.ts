@@ -3,8 +3,12 @@ import { parseDuration } from '../analysis/quantities.ts';
 import { repeat } from '../background.ts';
 import { analysedApplications, policies } from '../config/applications.ts';
 import type { ResolvedConfig } from '../config/defaults.ts';
+import { fleetPolicy } from '../config/fleet.ts';
 import type { Delivery } from '../delivery/port.ts';
+import type { Forge } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
+import type { Channel } from '../notify/port.ts';
+import type { FleetPolicy } from '../rollback/fleet.ts';
 import type { Policy } from '../rollback/policy.ts';
 import type { MetricSource } from '../sources/port.ts';
 import { createMakers, isInCluster, type MakingDependencies } from './making.ts';
@@ -18,6 +22,9 @@ export interface PreparedParts {
   sources: Map<string, Made<MetricSource>>;
   deliveries: Map<string, Made<Delivery>>;
   repositories: Map<string, Made<Repository>>;
+  forges: Map<string, Made<Forge>>;
+  channels: Map<string, Made<Channel>>;
+  fleet: FleetPolicy;
   applications: Map<string, AnalysedApplication>;
   policies: Map<string, Policy>;
 }
@@ -41,6 +48,8 @@ export class LiveParts {
   readonly sources = new Map<string, MetricSource>();
   readonly deliveries = new Map<string, Delivery>();
   readonly repositories = new Map<string, Repository>();
+  readonly forges = new Map<string, Forge>();
+  readonly channels = new Map<string, Channel>();
   readonly applications = new Map<string, AnalysedApplication>();
   readonly policies = new Map<string, Policy>();
   readonly #deps: MakingDependencies;
@@ -82,6 +91,8 @@ export class LiveParts {
       }),
     );
     replace(this.repositories, partsOf(next.repositories));
+    replace(this.forges, partsOf(next.forges));
+    replace(this.channels, partsOf(next.channels));
     replace(this.sources, partsOf(next.sources));
     replace(this.deliveries, partsOf(next.deliveries));
     replace(this.applications, next.applications);
@@ -98,6 +109,12 @@ export class LiveParts {
   start(): void {
     this.#started = true;
     this.#refreshAll(null);
+  }
+
+  /** What is taken up now. @throws TypeError before the first configuration */
+  get current(): PreparedParts {
+    if (this.#current === null) throw new TypeError('there is no configuration yet');
+    return this.#current;
   }
 
   async close(): Promise<void> {
@@ -128,6 +145,9 @@ export class LiveParts {
       repositories: await made(config.repositories, before?.repositories, fresh, async (name, repository) =>
         makers.repository(name, repository),
       ),
+      fleet: fleetPolicy(config),
+      forges: await made(config.repositories, before?.forges, fresh, (name, repository) => makers.forge(name, repository)),
+      channels: await made(config.notify.channels, before?.channels, fresh, (name, channel) => makers.channel(name, channel)),
       sources: await made(config.sources, before?.sources, fresh, (name, source) => makers.source(name, source)),
       deliveries: await made(deliveries, before?.deliveries, fresh, (name, { delivery }) => makers.delivery(name, delivery)),
     };
@@ -160,7 +180,7 @@ export class LiveParts {
   }
 }
 
-async function made<C, T extends Closable>(
+async function made<C, T extends object>(
   configs: Readonly<Record<string, C>>,
   before: ReadonlyMap<string, Made<T>> | undefined,
   fresh: Closable[],
@@ -171,10 +191,14 @@ async function made<C, T extends Closable>(
     const known = before?.get(name);
     if (known?.from === from) return [name, known] as const;
     const part = await make(name, config);
-    fresh.push(part);
+    if (isClosable(part)) fresh.push(part);
     return [name, { part, from }] as const;
   });
   return new Map(await Promise.all(entries));
+}
+
+function isClosable(part: object): part is Closable {
+  return 'close' in part;
 }
 
 function mapped<C, T>(entries: Readonly<Record<string, C>>, pick: (entry: C) => T): Record<string, T> {

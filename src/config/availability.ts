@@ -7,7 +7,7 @@ const LATER = {
   storage: new Set<string>(),
   source: new Set<string>(),
   delivery: new Set<string>(),
-  forge: new Set(['github', 'gitlab', 'gitea']),
+  forge: new Set<string>(),
 };
 
 /** Whether a type or kind of storage, source or delivery is one of those. */

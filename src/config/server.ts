@@ -228,6 +228,13 @@ export const Server = Type.Object(
         },
       ),
     ),
+    publicUrl: Type.Optional(
+      Type.String({
+        pattern: '^https?://',
+        maxLength: 2_000,
+        description: 'Where people reach this service; for links in pull requests and notices, which have none without it.',
+      }),
+    ),
     maxBodyBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 1_048_576, description: 'Largest request body.' })),
     drainDelay: duration(
       '1s',
@@ -242,7 +249,10 @@ export type Server = Static<typeof Server>;
 type Filled<T, Open extends keyof T = never> = Required<Omit<T, Open>> & Pick<T, Open>;
 
 /** The section with its defaults filled in. */
-export type ResolvedServer = Omit<Filled<Server>, 'tokens' | 'basic' | 'oidc' | 'clients' | 'tls' | 'probes' | 'rates'> & {
+export type ResolvedServer = Omit<
+  Filled<Server, 'publicUrl'>,
+  'tokens' | 'basic' | 'oidc' | 'clients' | 'tls' | 'probes' | 'rates'
+> & {
   tokens: Filled<Static<typeof Token>, 'sha256' | 'sha256s' | 'applications'>[];
   basic: Filled<Static<typeof Basic>, 'passwordSha256' | 'passwordSha256s' | 'applications'>[];
   oidc: Filled<Static<typeof Oidc>, 'jwksUrl'>[];

@@ -168,6 +168,7 @@ const NOTHING: Omit<HttpDependencies, 'log'> = {
     refuse: unreachable,
   },
   switches: { set: unreachable, list: unreachable },
+  report: unreachable,
   ledger: { list: unreachable, markGood: unreachable, markBad: unreachable },
   judge: unreachable,
   changes: new Changes(),

@@ -164,6 +164,12 @@ export function createMetrics(known: { version: string; applications: readonly s
     labelNames: ['kind'],
     registers,
   });
+  const notices = new Counter({
+    name: 'davylamp_notices_total',
+    help: 'Notices by channel and outcome: sent, failed (is tried again), given_up.',
+    labelNames: ['channel', 'outcome'],
+    registers,
+  });
   const watched: Watched = {};
   watchedMetrics(registers, watched, { application: (name) => application(name), code: codes() }, errors);
   const showStates = (names: readonly string[]) => {
@@ -227,6 +233,10 @@ export function createMetrics(known: { version: string; applications: readonly s
     },
     draining(): void {
       draining.set(1);
+    },
+    /** @param channel a name of the configuration */
+    notice(channel: string, outcome: 'sent' | 'failed' | 'given_up'): void {
+      notices.inc({ channel, outcome });
     },
     handedBack(kind: Job['kind']): void {
       handedBack.inc({ kind });

@@ -128,7 +128,9 @@ export class Executor {
         if (rollback.mode === 'rollback' && rollback.aborted === 'no') return abort(this.#context, rollback, signal);
         return write(this.#context, rollback, { lane: this.#laneOf(repositoryOf(this.#context, rollback)), begin }, signal);
       case 'proposed':
-        return rollback.proposal === null ? propose(this.#context, rollback, signal) : followProposal(this.#context, rollback, signal);
+        return rollback.proposal === null
+          ? propose(this.#context, rollback, signal)
+          : followProposal(this.#context, rollback, signal);
       case 'pushed':
         return rollback.told ? watch(this.#context, rollback, signal) : tell(this.#context, rollback, signal);
       case 'synced':

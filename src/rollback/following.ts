@@ -40,7 +40,10 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
     await delivery.annotate({ revision: rollback.badCommit, rollback: rollback.id, values }, signal);
   }
   if (delivery.can.banner === true) {
-    const content = `${short(rollback.badCommit)} was rolled back by davylamp: ${rollback.verdictSentence}`.slice(0, BANNER_LIMIT);
+    const content = `${short(rollback.badCommit)} was rolled back by davylamp: ${rollback.verdictSentence}`.slice(
+      0,
+      BANNER_LIMIT,
+    );
     await delivery.banner?.({ content, severity: 'warning', url: context.urlOf(rollback) }, signal);
   }
   if (delivery.can.sync) await delivery.sync({ commit, rollback: rollback.id }, signal);
@@ -135,8 +138,6 @@ export async function check(context: ExecutorContext, rollback: Rollback): Promi
   if (recovery.endedAt === null) return { next: rollback, again: now + RECOVERY_SAFETY_MS };
   const { verdict, sentence } = recovery;
   if (verdict === 'fail') {
-    const reason = `the rollback of it did not bring the metrics back: ${sentence}`;
-    await context.ledger.noteSuspect(rollback.application, rollback.badCommit, { reason, reference: rollback.id });
     return {
       next: moved(
         rollback,

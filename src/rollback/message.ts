@@ -74,7 +74,8 @@ function neutral(text: string): string {
 
 /** Git's own sentence where the whole commit is reverted: tools read it. Nothing that looks like it where less, or more, is. */
 function done({ bad, application, how }: RevertMessage): string {
-  if (how?.kind === 'narrow') return `Sets back what commit ${bad.sha} did to the version of ${line(application, VALUE_LIMIT)}, and nothing else.`;
+  if (how?.kind === 'narrow')
+    return `Sets back what commit ${bad.sha} did to the version of ${line(application, VALUE_LIMIT)}, and nothing else.`;
   if (how?.kind === 'restore') {
     const undone = how.undoes.slice(0, LISTED_COMMITS).map((commit) => `  ${commit}`);
     const more = how.undoes.length - undone.length;

@@ -16,6 +16,8 @@ export interface ReconcilerContext {
   lookAtClusters(signal: AbortSignal): Promise<void>;
   /** The store that this process worked with was emptied or replaced. */
   onLost(): void;
+  /** Told of every rollback of ours that Git remembers, before its repository counts as reconciled. */
+  onRemembered(own: OwnRollback): Promise<void>;
   onReconciled(done: { repository: string; rollbacks: number }): void;
   /** A repository that could not be read; it is tried again, and holds no other one up. */
   onFault(repository: string, error: unknown): void;
@@ -112,9 +114,10 @@ export class Reconciler {
     const known = (await repository.ownRollbacks(MOST_COMMITS, signal)).filter(({ at }) => at >= since);
     let rebuilt = 0;
     for (const own of known) {
-      if ((await store.get('rollback', own.rollback)) !== undefined) continue;
       const policy = this.#context.policies.get(own.application);
       if (policy === undefined || policy.repository !== repository.name) continue;
+      await this.#context.onRemembered(own);
+      if ((await store.get('rollback', own.rollback)) !== undefined) continue;
       const rollback = fromGit(own, policy, await this.#planOf(repository, own, signal), clock.now());
       if (await committed(store, rollbackWrite(rollback, 0, own.at), [])) rebuilt += 1;
     }

@@ -11,7 +11,12 @@ const UNKNOWN_RETRY_MS = 1_000;
 /** What the guards said of a plan is good for so long: a branch that others push to all the time is raced for. */
 const GUARDED_FOR_MS = 2_000;
 /** The remote said no: nothing was written, so another decision is possible meanwhile. */
-const NOT_PUSHED: ReadonlySet<string> = new Set(['git_push_refused', 'git_branch_protected', 'git_auth_failed', 'commit_unknown']);
+const NOT_PUSHED: ReadonlySet<string> = new Set([
+  'git_push_refused',
+  'git_branch_protected',
+  'git_auth_failed',
+  'commit_unknown',
+]);
 
 /** In the cluster first: it takes a second and is conditional on the revision. */
 export async function abort(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
@@ -47,12 +52,7 @@ export interface Pushing {
 }
 
 /** Commit and plain push; the branch itself says whether it is done. */
-export async function write(
-  context: ExecutorContext,
-  rollback: Rollback,
-  pushing: Pushing,
-  signal: AbortSignal,
-): Promise<Step> {
+export async function write(context: ExecutorContext, rollback: Rollback, pushing: Pushing, signal: AbortSignal): Promise<Step> {
   let begun = false;
   const begin = async () => {
     if (!(await pushing.begin())) return false;
@@ -149,7 +149,12 @@ async function pushProposal(
     const sentence = `branch ${branch} exists already with other commits; merge or delete it, then approve this rollback`;
     return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
   }
-  const written: Rollback = { ...withPlan(rollback, draft), approvals: [], revertCommit: draft.commit, revertRef: `refs/heads/${branch}` };
+  const written: Rollback = {
+    ...withPlan(rollback, draft),
+    approvals: [],
+    revertCommit: draft.commit,
+    revertRef: `refs/heads/${branch}`,
+  };
   const sentence = `the revert ${short(draft.commit)} waits on branch ${branch}; merge it to make it count`;
   return { next: moved(written, { state: 'proposed', code: 'proposed', sentence }, clock.now()) };
 }
