@@ -83,7 +83,7 @@ describe('the ledger', () => {
     await world.ledger.noteBad('shop', revision, byAnalysis);
     await world.ledger.note('shop', revision, { rank: 'proved', by: 'analysis', reason: 'passed', reference: 'an-2' });
     expect(await world.entry(revision)).toMatchObject({ standing: 'bad', reference: 'an-1' });
-    await world.ledger.noteSuspect('shop', revision, { by: 'rollback', reason: 'no help', reference: 'rb-1' });
+    await world.ledger.noteSuspect('shop', revision, { reason: 'no help', reference: 'rb-1' });
     expect(await world.entry(revision)).toMatchObject({ standing: 'suspect', by: 'rollback' });
     await world.ledger.markGood('shop', revision, { by: 'ada', reason: 'it was the database' });
     expect(await world.entry(revision)).toMatchObject({ standing: 'good', rank: null, by: 'ada' });
@@ -194,7 +194,7 @@ describe('the last good revision', () => {
     ];
     for (const revision of [one, two, three]) await bake(revision);
     await world.ledger.noteBad('shop', three, byAnalysis);
-    await world.ledger.noteSuspect('shop', two, { by: 'rollback', reason: 'no help', reference: 'rb-1' });
+    await world.ledger.noteSuspect('shop', two, { reason: 'no help', reference: 'rb-1' });
     expect(await lastGood(bad)).toBe(one);
   });
 

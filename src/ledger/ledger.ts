@@ -125,9 +125,10 @@ export class Ledger {
   async noteSuspect(
     application: string,
     revision: string,
-    { at, ...found }: { by: string; reason: string; reference: string | null; at?: number },
+    { at, ...found }: { reason: string; reference: string | null; at?: number },
   ): Promise<LedgerEntry | null> {
-    return this.claim(application, revision, { ...found, standing: 'suspect', rank: null, at: at ?? this.#context.clock.now() });
+    const claim: Claim = { ...found, standing: 'suspect', rank: null, by: 'rollback', at: at ?? this.#context.clock.now() };
+    return this.claim(application, revision, claim);
   }
 
   /** A revision took traffic; the earliest time that anybody knows of counts. As `note`. */

@@ -53,14 +53,14 @@ describe('a claim about a revision', () => {
     expect(outweighs(claim({ rank: 'proved', by: 'analysis' }), entry({ standing: 'suspect', rank: null }))).toBe(false);
   });
 
-  it('makes a bad revision suspect when its rollback did not help, and bad again only by what came later', () => {
+  it('5.5: makes a bad revision suspect when its rollback did not help, and suspect it stays until a person says more', () => {
     expect(outweighs(claim({ standing: 'suspect', rank: null }), entry({ standing: 'bad', rank: null }))).toBe(true);
     const suspect = entry({ standing: 'suspect', rank: null });
-    expect(outweighs(claim({ standing: 'bad', rank: null, at: T0 - 1 }), suspect)).toBe(false);
-    expect(outweighs(claim({ standing: 'bad', rank: null, at: T0 + 1 }), suspect)).toBe(true);
+    expect(outweighs(claim({ standing: 'bad', rank: null }), suspect)).toBe(false);
+    expect(outweighs(claim({ standing: 'bad', rank: null, by: 'ada' }), suspect)).toBe(true);
   });
 
-  it('of a person goes before all, and gives way only where it says good and a later analysis fails', () => {
+  it('of a person goes before all, and gives way to a person only', () => {
     const ada = { by: 'ada', reason: 'I looked' };
     for (const standing of ['good', 'bad', 'suspect', 'unknown'] as const) {
       expect(outweighs(claim({ ...ada, standing: 'good', rank: null }), entry({ standing }))).toBe(true);
@@ -70,9 +70,9 @@ describe('a claim about a revision', () => {
     const good = entry({ ...ada, rank: null });
     expect(outweighs(claim({ standing: 'suspect', rank: null }), bad)).toBe(false);
     expect(outweighs(claim({ rank: 'proved', by: 'analysis' }), good)).toBe(false);
-    expect(outweighs(claim({ standing: 'bad', rank: null, by: 'analysis', at: T0 }), good)).toBe(false);
-    expect(outweighs(claim({ standing: 'bad', rank: null, by: 'analysis', at: T0 + 1 }), good)).toBe(true);
+    expect(outweighs(claim({ standing: 'bad', rank: null, by: 'analysis' }), good)).toBe(false);
     expect(outweighs(claim({ ...ada, rank: null }), good)).toBe(false);
+    expect(outweighs(claim({ ...ada, by: 'bob', standing: 'bad', rank: null }), good)).toBe(true);
   });
 
   it('of a person whose credential is named as a part of davylamp is a person’s all the same', () => {

@@ -19,7 +19,7 @@ export interface Claim {
 }
 
 const STRONGEST_FIRST: readonly Rank[] = ['proved', 'completed', 'baked', 'seeded'];
-const AUTOMATION: ReadonlySet<string> = new Set(['analysis', 'delivery', 'operator', 'rollback']);
+const AUTOMATION: ReadonlySet<string> = new Set(['analysis', 'delivery', 'operator', 'rollback', 'davylamp']);
 
 export function isAtLeast(rank: Rank | null, lowest: Rank): boolean {
   return rank !== null && STRONGEST_FIRST.indexOf(rank) <= STRONGEST_FIRST.indexOf(lowest);
@@ -36,16 +36,14 @@ export function personNamed(name: string): string {
 
 /**
  * Whether a claim changes what is known. Ranks only rise. What is bad or suspect becomes good by a person only, and what
- * a person said gives way to a person only, but for one case: what was called good, and failed after that.
+ * a person said gives way to a person only: guards hold a rollback of what was called good until somebody looks.
  */
 export function outweighs(claim: Claim, known: LedgerEntry | null): boolean {
   if (known === null) return true;
   const { standing, rank, by, reason } = known;
   if (isPerson(claim.by)) return standing !== claim.standing || by !== claim.by || reason !== claim.reason;
-  const isNewer = claim.at > Date.parse(known.since);
-  if (isPerson(by) && standing !== 'unknown') return standing === 'good' && claim.standing !== 'good' && isNewer;
+  if (isPerson(by) || standing === 'suspect') return false;
   if (standing === 'bad') return claim.standing === 'suspect';
-  if (standing === 'suspect') return claim.standing === 'bad' && isNewer;
   if (claim.standing !== 'good' || standing === 'unknown') return true;
   return claim.rank !== null && (rank === null || STRONGEST_FIRST.indexOf(claim.rank) < STRONGEST_FIRST.indexOf(rank));
 }
@@ -64,13 +62,14 @@ export function claimOfAnalysis(analysis: Analysis): Claim | null {
 
 /** What a rollback says of the revisions that it is about; nothing before it is on the branch. */
 export function claimsOfRollback(rollback: Rollback): { revision: string; claim: Claim }[] {
-  const { state, badCommit, plan, id: reference, sentence, verdictSentence, updatedAt } = rollback;
+  const { state, code, badCommit, plan, id: reference, sentence, verdictSentence, updatedAt } = rollback;
   const from = { rank: null, by: 'rollback', reference, at: Date.parse(updatedAt) };
   if (state === 'not_recovered') {
     const reason = `taking it out did not help: ${sentence}`;
     return [{ revision: badCommit, claim: { ...from, standing: 'suspect', reason } }];
   }
-  if (state !== 'pushed' && state !== 'synced' && state !== 'recovered') return [];
+  // One that was read back from Git is a failed one, since how it ended is not known.
+  if (state !== 'pushed' && state !== 'synced' && state !== 'recovered' && code !== 'rebuilt') return [];
   // Of several commits that were taken out together nobody knows which one was to blame.
   const undone = plan?.undoes.length === 1 ? plan.undoes : [];
   const reason = `it was taken out: ${verdictSentence}`;

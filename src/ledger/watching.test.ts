@@ -227,6 +227,19 @@ const rollback = (change: Partial<Rollback>): Rollback => ({
   ...change,
 });
 
+describe('what Git remembers of our own reverts', () => {
+  it('is bad again after the store was lost, whatever the cluster says first', async () => {
+    history = [{ revision: A, from: now - 3 * 60 * MINUTE, to: null, role: 'stable' }];
+    const watch = process();
+    await look(watch, MINUTE);
+    const own = { commit: C, at: now - 60 * MINUTE, rollback: 'rb-1', application: 'shop' };
+    await watch.remembered({ ...own, reverts: A });
+    await watch.remembered({ ...own, reverts: B });
+    await look(watch, 65 * MINUTE);
+    expect(await known()).toEqual(['a bad', 'b bad']);
+  });
+});
+
 describe('what was judged and taken out', () => {
   it('is proved when its release analysis passed, and bad when that failed; nothing else of an analysis counts', async () => {
     const watch = process();

@@ -2,6 +2,7 @@ import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
 import type { Clock } from '../clock.ts';
 import type { Delivery, DeliveryState } from '../delivery/port.ts';
+import type { OwnRollback } from '../git/port.ts';
 import type { Policy } from '../rollback/policy.ts';
 import type { Rollback } from '../rollback/record.ts';
 import { committed, rollbackIn } from '../rollback/stored.ts';
@@ -98,6 +99,13 @@ export class LedgerWatch {
     for (const { revision, claim } of claimsOfRollback(rollback)) {
       await this.#context.ledger.claim(rollback.application, revision, claim);
     }
+  }
+
+  /** A rollback of ours that Git remembers: what it took out is bad, also where the store that knew it was lost. */
+  async remembered({ commit, at, rollback, application, reverts }: OwnRollback): Promise<void> {
+    const reason = `commit ${commit.slice(0, 12)} took it out, says Git`;
+    const claim = { standing: 'bad', rank: null, by: 'rollback', reason, reference: rollback, at } as const;
+    await this.#context.ledger.claim(application, reverts, claim);
   }
 
   async #catchUp(application: string): Promise<void> {

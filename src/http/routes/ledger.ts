@@ -49,7 +49,7 @@ export function ledgerRoutes(server: FastifyInstance, { ledger }: Pick<HttpDepen
         tags,
         summary: 'Say that a revision is good or bad',
         description:
-          'A person’s word goes before what davylamp found out: a good one may be gone back to, a bad one never is. It stands until a person says otherwise, or until a revision that was called good fails an analysis. Nothing is rolled back by it.',
+          'A person’s word goes before what davylamp found out: a good one may be gone back to, and a rollback of it is held; a bad one is never gone back to. It stands until a person says otherwise. Nothing is rolled back by it.',
         params: Type.Object({ application: ApplicationName, revision: Revision }),
         body: LedgerMark,
         response: {
