@@ -100,7 +100,7 @@ export class Executor {
       }
       const attempts = rollback.problem?.attempts ?? 0;
       const cap = capFor(error);
-      const nextAt = now + retryDelay(attempts, cap);
+      const nextAt = askedFor(error, now) ?? now + retryDelay(attempts, cap);
       return {
         next: troubled(rollback, { code, sentence: sentenceOf(error), nextAt }, now),
         again: nextAt,
@@ -167,6 +167,12 @@ export class Executor {
       if (await this.#stored(record, latest, next)) return;
     }
   }
+}
+
+/** When somebody who waits for something has asked to be run again. */
+function askedFor(error: unknown, now: number): number | null {
+  const nextAt = error instanceof CodedError ? error.details['nextAt'] : undefined;
+  return typeof nextAt === 'number' ? Math.max(now, nextAt) : null;
 }
 
 function capFor(error: unknown): number {

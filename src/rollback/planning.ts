@@ -1,5 +1,6 @@
 import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { draftOf, type Draft } from './drafting.ts';
+import { heldIn } from './guards/held.ts';
 import type { Rollback } from './record.ts';
 import { guardPlan, demandReconciled } from './situation.ts';
 import { moved, noted, short } from './transitions.ts';
@@ -33,7 +34,7 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
       : planned;
   const { bad, undone } = drafted.draft;
   const held = await guardPlan(context, asked, { bad, undone, plan: drafted.draft.plan }, 'plan', signal);
-  if (held !== null) return { next: moved(asked, { state: 'held', code: held.code, sentence: held.sentence }, now) };
+  if (held !== null) return { next: heldIn(asked, held, now) };
   const sentence = `all guards passed; will ${describe(asked)}`;
   return { next: moved(asked, { state: 'executing', code: 'executing', sentence }, now) };
 }

@@ -27,8 +27,10 @@ export function rollbackWrite(rollback: Rollback, expect: number, createdAt: num
 
 /** What the journal keeps of a change; stored together with it. */
 export function entryOf(rollback: Rollback, event: string, at: number, more: Record<string, unknown> = {}): JournalEntry {
-  const { application, id, code, sentence, badCommit, revertCommit, mode, aborted } = rollback;
-  return { at, event, application, subject: id, code, sentence, details: { badCommit, revertCommit, mode, aborted, ...more } };
+  const { application, id, state, code, sentence, badCommit, revertCommit, mode, aborted, incident } = rollback;
+  const fleet = state === 'held' && incident !== undefined ? { fleet: incident } : {};
+  const details = { badCommit, revertCommit, mode, aborted, ...fleet, ...more };
+  return { at, event, application, subject: id, code, sentence, details };
 }
 
 /** Stores a change with its journal entries; false when somebody else changed the record meanwhile: read it again. */

@@ -1,6 +1,7 @@
 import { CodedError } from '../errors.ts';
 import { deliveryOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { draftOf } from './drafting.ts';
+import { heldIn } from './guards/held.ts';
 import type { Lane } from './lane.ts';
 import { withPlan } from './planning.ts';
 import type { Plan, Rollback } from './record.ts';
@@ -31,7 +32,7 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
     return { next: noted({ ...rollback, aborted: 'unsupported', problem: null }, 'abort_given_up', sentence, now) };
   }
   const held = await guardAbort(context, rollback, signal);
-  if (held !== null) return { next: moved(rollback, { state: 'held', code: held.code, sentence: held.sentence }, now) };
+  if (held !== null) return { next: heldIn(rollback, held, now) };
   context.reach('abort-start');
   const order = { revision: rollback.badCommit, rollback: rollback.id, reason: rollback.verdictSentence };
   const aborted = await delivery.abort(order, signal);
@@ -96,8 +97,7 @@ async function pushToBranch(
       if (made.plan?.hash !== draft.plan.hash || clock.now() - made.guardedAt > GUARDED_FOR_MS) {
         const held = await guardPlan(context, rollback, draft, 'push', signal);
         if (held !== null) {
-          const { code, sentence } = held;
-          made.next = moved(withPlan(rollback, draft), { state: 'held', code, sentence }, clock.now());
+          made.next = heldIn(withPlan(rollback, draft), held, clock.now());
           return null;
         }
         made.guardedAt = clock.now();
@@ -138,7 +138,7 @@ async function pushProposal(
   const { draft } = drafted;
   const held = await guardPlan(context, rollback, draft, 'push', signal);
   if (held !== null) {
-    return { next: moved(withPlan(rollback, draft), { state: 'held', code: held.code, sentence: held.sentence }, clock.now()) };
+    return { next: heldIn(withPlan(rollback, draft), held, clock.now()) };
   }
   context.reach('push-committed');
   if (!(await begin())) return { next: rollback };

@@ -1,13 +1,7 @@
+import { isPerson } from '../../ledger/rules.ts';
 import { short } from '../transitions.ts';
 import type { Guard } from './facts.ts';
 import { durationText } from './words.ts';
-
-/** Who may say by itself that a revision is good. Everybody else is a person. */
-const PROGRAMS: ReadonlySet<string> = new Set(['analysis', 'delivery', 'operator', 'rollback', 'davylamp']);
-
-export function isPerson(by: string): boolean {
-  return !PROGRAMS.has(by);
-}
 
 /** What turns bad long after it went live is seldom its own fault. */
 export const tooOld: Guard = ({ now, policy, bad, liveSince }) =>

@@ -1,7 +1,7 @@
+import { isPerson } from '../../ledger/rules.ts';
 import type { ExecutorContext } from '../context.ts';
 import type { Past } from '../guards/facts.ts';
 import { sameLines } from '../guards/lines.ts';
-import { isPerson } from '../guards/standing.ts';
 import { isOpen, type Plan, type Rollback } from '../record.ts';
 import { rollbackIn } from '../stored.ts';
 
