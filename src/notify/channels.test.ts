@@ -6,7 +6,6 @@ import { createHttpClient, type HttpClient } from '../net/client.ts';
 import type { Channel, Notice } from './port.ts';
 import { createChannel } from './registry.ts';
 import type { ChannelConfig } from './schema.ts';
-import { unknownPlaces } from './template.ts';
 
 const SECRET = `whsec_${Buffer.from('0123456789abcdef0123456789abcdef').toString('base64')}`;
 const NOW = 1_700_000_000_000;
@@ -95,21 +94,27 @@ describe('channels', () => {
     const [call, again] = calls;
     expect(again?.headers['webhook-id']).toBe(call?.headers['webhook-id']);
     const key = Buffer.from(SECRET.slice('whsec_'.length), 'base64');
-    const signed = createHmac('sha256', key).update(`rb-1-7.${NOW / 1_000}.${call?.body ?? ''}`).digest('base64');
+    const signed = createHmac('sha256', key)
+      .update(`rb-1-7.${NOW / 1_000}.${call?.body ?? ''}`)
+      .digest('base64');
     expect(call?.headers['webhook-signature']).toBe(`v1,${signed}`);
     expect(bodyOf(0)).toMatchObject({ event: 'rollback.held', at: '2023-11-14T22:13:20.000Z', facts: { branch: 'main' } });
   });
 
   it('fills a template in without letting a text break out of it', async () => {
-    const template = { text: '${title}: ${sentence}', tags: ['${code}', '${facts.branch}', '${facts.none}', '${nobody}'], n: 1 };
-    const webhook = await channel({ type: 'webhook', url: base, template, tokenFile: 'token' });
+    const template = { text: '${title}: ${sentence}', tags: ['${code}', '${facts.branch}', '${facts.none}'], n: 1 };
+    const webhook = await channel({ type: 'webhook', url: base, template: JSON.stringify(template), tokenFile: 'token' });
     await webhook.send(notice(), null, signal);
     expect(bodyOf(0)).toEqual({
       text: `${notice().title}: ${notice().sentence}`,
-      tags: ['limit_per_day', 'main', '', '${nobody}'],
+      tags: ['limit_per_day', 'main', ''],
       n: 1,
     });
-    expect(unknownPlaces(template)).toEqual(['${nobody}']);
+    for (const wrong of ['{"a": "${nobody}"}', '{a: 1}']) {
+      await expect(channel({ type: 'webhook', url: base, template: wrong })).rejects.toMatchObject({
+        code: 'notice_template_invalid',
+      });
+    }
   });
 
   it('fires an alert for what needs a person, and resolves the same alert afterwards', async () => {
@@ -117,7 +122,11 @@ describe('channels', () => {
     expect(await alerts.send(notice({ urgency: 'info' }), null, signal)).toEqual({ thread: null });
     expect(calls).toHaveLength(0);
     const { thread } = await alerts.send(notice(), null, signal);
-    await alerts.send(notice({ urgency: 'info', event: 'rollback.recovered', code: 'recovered', at: NOW + 60_000 }), thread, signal);
+    await alerts.send(
+      notice({ urgency: 'info', event: 'rollback.recovered', code: 'recovered', at: NOW + 60_000 }),
+      thread,
+      signal,
+    );
     const [[fired], [resolved]] = [bodyOf(0), bodyOf(1)] as { labels: object; endsAt: string }[][] as [
       { labels: object; endsAt: string }[],
       { labels: object; endsAt: string }[],

@@ -25,9 +25,11 @@ export const WebhookChannel = Type.Object(
     secretFile: Type.Optional(file('File with the secret of the signature (Standard Webhooks: whsec_ and base64).')),
     tokenFile: Type.Optional(file('File with a bearer token.')),
     template: Type.Optional(
-      Type.Unsafe<unknown>({
+      Type.String({
+        minLength: 2,
+        maxLength: 20_000,
         description:
-          'Body instead of the notice itself: any JSON, in whose texts ${title}, ${sentence}, ${event}, ${code}, ${urgency}, ${application}, ${incident}, ${id}, ${at}, ${link} and ${facts.NAME} are filled in.',
+          'JSON to send instead of the notice itself; in its texts ${title}, ${sentence}, ${event}, ${code}, ${urgency}, ${application}, ${incident}, ${id}, ${at}, ${link} and ${facts.NAME} are filled in.',
       }),
     ),
     timeout,

@@ -1,6 +1,22 @@
+import { CodedError } from '../errors.ts';
 import type { Notice } from './port.ts';
 
 const PLACE = /\$\{([a-z]+(?:\.[A-Za-z0-9_-]+)?)\}/g;
+
+/** @throws CodedError `notice_template_invalid` for a text that is no JSON or names what is not there */
+export function templateIn(text: string): unknown {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new CodedError('notice_template_invalid', 'template is no JSON; write it as the body that is to be sent', {
+      cause: error,
+    });
+  }
+  const [unknown] = unknownPlaces(value);
+  if (unknown === undefined) return value;
+  throw new CodedError('notice_template_invalid', `template names ${unknown}; there are: ${[...NAMES].join(', ')}`);
+}
 
 /** A JSON value in whose texts the places `${…}` are filled in: never in a key, and never as markup of JSON. */
 export function filled(template: unknown, notice: Notice): unknown {
@@ -10,8 +26,8 @@ export function filled(template: unknown, notice: Notice): unknown {
   return Object.fromEntries(Object.entries(template).map(([key, value]) => [key, filled(value, notice)]));
 }
 
-/** Places in a template that name nothing; for the check of the configuration. */
-export function unknownPlaces(template: unknown): string[] {
+/** Places in a template that name nothing. */
+function unknownPlaces(template: unknown): string[] {
   const found: string[] = [];
   const look = (value: unknown): void => {
     if (typeof value === 'string') {

@@ -3,21 +3,22 @@ import { CodedError } from '../errors.ts';
 import { post, type ChannelDependencies } from './call.ts';
 import type { Channel, Notice } from './port.ts';
 import type { WebhookChannel } from './schema.ts';
-import { filled } from './template.ts';
+import { filled, templateIn } from './template.ts';
 
 /**
  * A POST of the notice, or of a template filled with it. Signed as Standard Webhooks says
  * (github.com/standard-webhooks/standard-webhooks, spec): the id stays the same when a notice is sent again, so that the
  * receiver can tell.
+ *
+ * @throws CodedError `notice_template_invalid`
  */
 export function createWebhookChannel(config: WebhookChannel, deps: ChannelDependencies & { now: () => number }): Channel {
+  const template = config.template === undefined ? undefined : templateIn(config.template);
   return {
     type: 'webhook',
     verified: true,
     async send(notice, thread, signal) {
-      const body = JSON.stringify(
-        config.template === undefined ? { ...notice, at: isoOf(notice) } : filled(config.template, notice),
-      );
+      const body = JSON.stringify(template === undefined ? { ...notice, at: isoOf(notice) } : filled(template, notice));
       const headers: Record<string, string> = { 'webhook-id': notice.id };
       if (config.secretFile !== undefined) {
         const at = String(Math.floor(deps.now() / 1_000));

@@ -11,6 +11,8 @@ const bad = (message: string, parents = [PARENT]): RevertMessage['bad'] => ({
   parents,
   subject: message.split('\n')[0] ?? '',
   message,
+  author: { name: 'Ada', email: 'ada@example.com' },
+  at: Date.UTC(2026, 4, 4, 9, 30),
 });
 
 const order = (changes: Partial<RevertMessage> = {}): RevertMessage => ({
@@ -23,11 +25,21 @@ const order = (changes: Partial<RevertMessage> = {}): RevertMessage => ({
 });
 
 const OURS = ['Davylamp-Rollback: rb-1', 'Davylamp-Application: shop', `Reverts: ${SHA}`, 'Davylamp-Evidence: sha256:abc'];
+/** What Argo CD shows of the commit that it answers to; of its subject only that there is one line. */
+const SHOWN = [
+  'Argocd-reference-commit-author: Ada <ada@example.com>',
+  `Argocd-reference-commit-sha: ${SHA}`,
+  'Argocd-reference-commit-subject',
+  'Argocd-reference-commit-date: 2026-05-04T09:30:00Z',
+];
 
 /** The trailers that git itself reads. */
 function trailersOf(message: string): string[] {
   const output = execFileSync('git', ['interpret-trailers', '--parse'], { input: message, encoding: 'utf8' });
-  return output.split('\n').filter((line) => line !== '');
+  return output
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => (line.startsWith('Argocd-reference-commit-subject:') ? 'Argocd-reference-commit-subject' : line));
 }
 
 describe('the message of a revert commit', () => {
@@ -48,6 +60,7 @@ describe('the message of a revert commit', () => {
         '> Signed-off-by: Ada <ada@example.com>',
         '',
         ...OURS,
+        ...SHOWN.map((line) => (line.endsWith('subject') ? `${line}: Deploy shop 2` : line)),
         '',
       ].join('\n'),
     );
@@ -59,7 +72,7 @@ describe('the message of a revert commit', () => {
   });
 
   it('leaves the evidence out where there is none', () => {
-    expect(trailersOf(revertMessage(order({ evidence: null })))).toEqual(OURS.slice(0, 3));
+    expect(trailersOf(revertMessage(order({ evidence: null })))).toEqual([...OURS.slice(0, 3), ...SHOWN]);
   });
 
   it.each([
@@ -73,9 +86,9 @@ describe('the message of a revert commit', () => {
     'x\n\n(cherry picked from commit 1)\nSigned-off-by: x',
     'diff --git a/x b/x',
   ])('lets git read exactly our trailers beside %j', (text) => {
-    expect(trailersOf(revertMessage(order({ bad: bad(text) })))).toEqual(OURS);
-    expect(trailersOf(revertMessage(order({ verdictSentence: text })))).toEqual(OURS);
-    expect(trailersOf(revertMessage(order({ bad: bad(`${text}\n\n${text}`), verdictSentence: `--- ${text}` })))).toEqual(OURS);
+    expect(trailersOf(revertMessage(order({ bad: bad(text) })))).toEqual([...OURS, ...SHOWN]);
+    expect(trailersOf(revertMessage(order({ verdictSentence: text })))).toEqual([...OURS, ...SHOWN]);
+    expect(trailersOf(revertMessage(order({ bad: bad(`${text}\n\n${text}`), verdictSentence: `--- ${text}` })))).toEqual([...OURS, ...SHOWN]);
   });
 
   it('lets git read exactly our trailers whatever people wrote', () => {
@@ -100,7 +113,7 @@ describe('the message of a revert commit', () => {
     fc.assert(
       fc.property(text, text, (original, sentence) => {
         const message = revertMessage(order({ bad: bad(original), verdictSentence: sentence }));
-        expect(trailersOf(message)).toEqual(OURS);
+        expect(trailersOf(message)).toEqual([...OURS, ...SHOWN]);
       }),
       { numRuns: 60 },
     );
@@ -110,7 +123,7 @@ describe('the message of a revert commit', () => {
     const message = revertMessage(
       order({ rollback: 'rb-1\nReverts: 0', application: 'shop\n\nReverts: 0', evidence: 'a\r\nReverts: 0' }),
     );
-    expect(trailersOf(message)).toHaveLength(4);
+    expect(trailersOf(message)).toHaveLength(8);
   });
 
   // prettier-ignore
@@ -145,6 +158,6 @@ describe('the message of a revert commit', () => {
     expect(message.length).toBeLessThan(6_000);
     expect(message.split('\n')[0]).toBe(`Revert "${'x'.repeat(118)}…"`);
     expect(message).toContain('\n> …\n');
-    expect(trailersOf(message)).toHaveLength(4);
+    expect(trailersOf(message)).toHaveLength(8);
   });
 });
