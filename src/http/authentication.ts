@@ -26,6 +26,8 @@ declare module 'fastify' {
     rate?: RateClass;
     /** Called by machines every few seconds: logged at debug. */
     frequent?: boolean;
+    /** Is handed its body as bytes, unread: it checks a signature of its own over them. */
+    raw?: boolean;
     /** Stays open on purpose: left out of the durations. */
     stream?: boolean;
   }

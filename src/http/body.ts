@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import type { CodedError } from '../errors.ts';
+import { CodedError } from '../errors.ts';
 import type { CheckSignature } from './authentication.ts';
 import { invalid } from './problem.ts';
 
@@ -14,10 +14,15 @@ const MAX_ENTRIES = 100_000;
 export function acceptJson(app: FastifyInstance, checkSignature: CheckSignature): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
+  acceptForms(app);
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
     checkSignature(request, text, (refusal) => {
       if (refusal !== undefined) {
         done(refusal);
+        return;
+      }
+      if (request.routeOptions.config.raw === true) {
+        done(null, Buffer.from(text));
         return;
       }
       if (text.trim() === '') {
@@ -29,6 +34,14 @@ export function acceptJson(app: FastifyInstance, checkSignature: CheckSignature)
         else done(unreadable(text));
       });
     });
+  });
+}
+
+/** The default of GitHub's webhooks; nothing else of ours is a form. */
+function acceptForms(app: FastifyInstance): void {
+  app.addContentTypeParser('application/x-www-form-urlencoded', { parseAs: 'string' }, (request, text: string, done) => {
+    if (request.routeOptions.config.raw === true) done(null, Buffer.from(text));
+    else done(new CodedError('media_type_unsupported', 'send the body as application/json'));
   });
 }
 

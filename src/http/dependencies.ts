@@ -3,6 +3,7 @@ import type { AlertInlet } from '../alerts/inlet.ts';
 import type { Analyses } from '../analysis/analyses.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
+import type { Forge } from '../forge/port.ts';
 import type { Judge } from '../judges/judge.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { ResolvedServer } from '../config/server.ts';
@@ -40,6 +41,12 @@ export interface HttpDependencies {
   report: (application: string, since: number, signal: AbortSignal) => Promise<Report>;
   /** Where the webhook of an Alertmanager puts its alerts. */
   alerts?: { inlet: Pick<AlertInlet, 'receive'>; maxBodyBytes: number };
+  /** Whose webhooks are taken, by the name of the repository, and what is made of them; nobody's when it is left out. */
+  forges?: {
+    of: (repository: string) => Pick<Forge, 'can' | 'readWebhook'> | undefined;
+    /** The proposal of a branch may have moved, or a branch was pushed to. Returns at once, and never throws. */
+    onHint: (hint: { repository: string; branch: string; kind: 'proposal' | 'push' }) => void;
+  };
   judge: (name: string) => Judge | undefined;
   /** A backup of the data set as text, piece by piece; see docs/reference/storage.md. */
   backup?: () => AsyncGenerator<string, void, undefined>;

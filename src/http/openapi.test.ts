@@ -62,6 +62,7 @@ describe('the OpenAPI document', () => {
       'listLedger get /api/v1/applications/{application}/ledger',
       'markRevision post /api/v1/applications/{application}/ledger/{revision}/mark',
       'receiveAlerts post /webhooks/alertmanager',
+      'receiveForgeEvent post /webhooks/forge/{repository}',
       'getBackup get /api/v1/admin/backup',
       'reloadConfiguration post /api/v1/admin/reload',
       'isAlive get /livez',

@@ -90,6 +90,8 @@ export const STATUS_OF_CODE: Readonly<Record<string, ProblemStatus>> = {
   rollback_unknown: 404,
   repository_unknown: 404,
   judge_unknown: 404,
+  webhook_signature_wrong: 401,
+  webhook_invalid: 400,
   method_not_allowed: 405,
   request_timeout: 408,
   headers_too_large: 431,
@@ -217,7 +219,7 @@ interface ProblemResponse {
 
 const MEANINGS = {
   400: 'A part of the request does not fit: `body_invalid`, `query_invalid`, `path_invalid`, `header_invalid`, `cursor_invalid`; `errors` names the places.',
-  401: 'No credential, or one that does not hold: `unauthenticated`.',
+  401: 'No credential, or one that does not hold: `unauthenticated`, `webhook_signature_wrong`.',
   403: 'The caller is known and may not do this: `forbidden`; or a web page of another origin: `origin_refused`.',
   404: 'What the request names does not exist: `application_unknown`, `analysis_unknown`, `rollback_unknown`, `repository_unknown`, `judge_unknown`.',
   409: 'Its state forbids it: `analysis_ended`, `rollback_not_held`, `rollback_final`, `already_reverted`, `approval_useless`, `approval_needs_another`, `plan_changed`, `rollbacks_stopped`, `push_unconfirmed`, `conflict`, `backup_running`, `webhook_replayed`.',

@@ -6,6 +6,7 @@ import { alertmanagerRoutes } from './routes/alertmanager.ts';
 import { analysesRoutes } from './routes/analyses.ts';
 import { backupRoutes } from './routes/backup.ts';
 import { documentsRoutes } from './routes/documents.ts';
+import { forgeRoutes } from './routes/forge.ts';
 import { healthRoutes } from './routes/health.ts';
 import { judgementsRoutes } from './routes/judgements.ts';
 import { ledgerRoutes } from './routes/ledger.ts';
@@ -35,6 +36,7 @@ export function registerRoutes(
   ledgerRoutes(app, deps);
   reportRoutes(app, deps);
   alertmanagerRoutes(app, deps, limits);
+  forgeRoutes(app, deps);
   backupRoutes(app, deps);
   adminRoutes(app, deps);
   healthRoutes(app, deps, limits);
