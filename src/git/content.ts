@@ -35,7 +35,7 @@ interface Listed extends Entry {
 async function list(git: LocalGit, commit: string, options: readonly string[], paths: readonly string[]): Promise<Listed[]> {
   const { stdout } = await git({
     subcommand: 'ls-tree',
-    args: ['-z', '--full-tree', ...options, '--end-of-options', commit, '--', ...paths],
+    args: ['-z', '--full-tree', ...options, '--end-of-options', commit, ...paths],
     encoding: 'latin1',
     maxBytes: LISTING_LIMIT,
   });
@@ -47,6 +47,23 @@ async function list(git: LocalGit, commit: string, options: readonly string[], p
       const [, mode = '', id = '', size] = ENTRY.exec(line.slice(0, tab)) ?? [];
       return { mode, id, size: size === undefined || size === '-' ? null : Number(size), bytes: line.slice(tab + 1) };
     });
+}
+
+/** All files of a commit; submodules are among them. */
+export async function listFiles(git: LocalGit, commit: string): Promise<Listed[]> {
+  return list(git, commit, ['-r'], []);
+}
+
+/** Texts of some blobs, their bytes as one character each; those that are larger than `limit` are left out. */
+export async function readBlobs(git: LocalGit, ids: readonly string[], limit: number): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
+  for (const id of new Set(ids)) {
+    const { stdout: size } = await git({ subcommand: 'cat-file', args: ['-s', id] });
+    if (Number(size) > limit) continue;
+    const { stdout } = await git({ subcommand: 'cat-file', args: ['blob', id], encoding: 'latin1', maxBytes: limit + 1 });
+    found.set(id, stdout);
+  }
+  return found;
 }
 
 /** What stands at some paths of a commit, by the bytes of the path; folders included. */

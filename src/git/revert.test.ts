@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Content } from '../../test/git/colleague.ts';
-import { gitWorld, type GitWorld } from '../../test/git/world.ts';
+import { gitWorld, sshWorld, type GitWorld } from '../../test/git/world.ts';
 import type { RevertResult } from './port.ts';
 
 // One signal for all calls of the tests; callers in the service have one each.
@@ -12,6 +12,15 @@ const withLine = (number: number, text: string) => LINES.map((line, index) => (i
 const GITLINK = ['1111111111111111111111111111111111111111', '2222222222222222222222222222222222222222'] as const;
 
 type Step = { message: string; files: Readonly<Record<string, Content>> };
+const FOLDER = { 'app/d/a': LINES.join(''), 'app/d/b': withLine(1, 'b'), 'app/d/c': withLine(2, 'c') };
+const moved = (from: string, to: string): Record<string, Content> =>
+  Object.fromEntries(
+    Object.entries(FOLDER).flatMap(([path, text]) => [
+      [path, null],
+      [path.replace(from, to), text],
+    ]),
+  );
+const pointer = (digit: string) => `version https://git-lfs.github.com/spec/v1\noid sha256:${digit.repeat(64)}\nsize 12\n`;
 const step = (message: string, files: Readonly<Record<string, Content>>): Step => ({ message, files });
 
 /** before, the bad one, after: each a list of commits in app/ (and notes.txt, which nobody means). */
@@ -82,6 +91,142 @@ const CASES: ReadonlyArray<{ what: string; before: Step[]; bad: Step; after: Ste
     bad: step('bad', { 'app/f': '2\n', 'app/g': '2\n' }),
     after: [step('by hand', { 'app/f': '1\n' })],
   },
+  {
+    what: 'pointers of Git LFS, without the program and without the objects',
+    before: [step('base', { 'app/.gitattributes': '*.bin filter=lfs diff=lfs merge=lfs -text\n', 'app/a.bin': pointer('1') })],
+    bad: step('bad', { 'app/a.bin': pointer('2'), 'app/new.bin': pointer('3') }),
+    after: [step('later', { 'app/f': 'f\n' })],
+  },
+  {
+    what: 'CRLF line ends that were changed beside a later change',
+    before: [step('base', { 'app/f': LINES.join('').replaceAll('\n', '\r\n') })],
+    bad: step('bad', { 'app/f': withLine(3, 'bad\r').replaceAll(/(?<!\r)\n/g, '\r\n') }),
+    after: [
+      step('later', {
+        'app/f': withLine(3, 'bad\r')
+          .replaceAll(/(?<!\r)\n/g, '\r\n')
+          .replace('line 15', 'later'),
+      }),
+    ],
+  },
+  {
+    what: 'CRLF line ends turned into LF',
+    before: [step('base', { 'app/f': 'a\r\nb\r\n', 'app/g': 'g\n' })],
+    bad: step('bad', { 'app/f': 'a\nb\n' }),
+    after: [step('later', { 'app/g': 'h\n' })],
+  },
+  {
+    what: 'a symbolic link that points elsewhere, and one that became a file',
+    before: [step('base', { 'app/current': { link: 'v1' }, 'app/next': { link: 'v2' }, 'app/f': 'f\n' })],
+    bad: step('bad', { 'app/current': { link: 'v2' }, 'app/next': 'text\n' }),
+    after: [step('later', { 'app/f': 'g\n' })],
+  },
+  {
+    what: 'a mode and a content at once, beside a later change of the same file',
+    before: [step('base', { 'app/run.sh': LINES.join('') })],
+    bad: step('bad', { 'app/run.sh': { program: withLine(2, 'bad') } }),
+    after: [step('later', { 'app/run.sh': { program: withLine(2, 'bad').replace('line 17', 'later') } })],
+  },
+  {
+    what: 'a file that became a folder',
+    before: [step('base', { 'app/x': 'file\n', 'app/f': 'f\n' })],
+    bad: step('bad', { 'app/x': null, 'app/x/y': 'below\n' }),
+    after: [step('later', { 'app/f': 'g\n' })],
+  },
+  {
+    what: 'a folder that became a file',
+    before: [step('base', { 'app/x/y': 'below\n', 'app/x/z': 'below, too\n', 'app/f': 'f\n' })],
+    bad: step('bad', { 'app/x': 'file\n' }),
+    after: [step('later', { 'app/f': 'g\n' })],
+  },
+  {
+    what: 'a renamed file with changed lines, whose copy was changed later',
+    before: [step('base', { 'app/f': LINES.join('') })],
+    bad: step('bad', { 'app/f': null, 'app/g': withLine(3, 'bad') }),
+    after: [step('later', { 'app/g': withLine(3, 'bad').replace('line 12', 'later') })],
+  },
+  {
+    what: 'two files that changed places',
+    before: [step('base', { 'app/a': withLine(0, 'a'), 'app/b': withLine(0, 'b') + LINES.join('') })],
+    bad: step('bad', { 'app/a': withLine(0, 'b') + LINES.join(''), 'app/b': withLine(0, 'a') }),
+    after: [step('later', { 'app/f': 'g\n' })],
+  },
+  {
+    what: 'a file that was deleted and came back as it was',
+    before: [step('base', { 'app/f': LINES.join('') })],
+    bad: step('bad', { 'app/f': withLine(3, 'bad') }),
+    after: [step('away', { 'app/f': null }), step('back', { 'app/f': withLine(3, 'bad') })],
+  },
+  {
+    what: 'lines of a file that its attributes join, in a folder whose name has signs of a pattern',
+    before: [step('base', { 'app/[x] "y"/.gitattributes': 'list merge=union\n', 'app/[x] "y"/list': 'a\nb\nc\n' })],
+    bad: step('bad', { 'app/[x] "y"/list': 'a\nbad\nc\n' }),
+    after: [step('later', { 'app/[x] "y"/list': 'a\nlater\nc\n' })],
+  },
+  {
+    what: 'a path that the attributes of a deeper folder decide otherwise than those of the root',
+    before: [
+      step('base', {
+        '.gitattributes': 'app/d/list -merge\n*.md merge=binary\n',
+        'app/d/.gitattributes': '/list merge=union\n',
+        'app/d/list': 'a\nb\nc\n',
+      }),
+    ],
+    bad: step('bad', { 'app/d/list': 'a\nbad\nc\n' }),
+    after: [step('later', { 'app/d/list': 'a\nlater\nc\n' })],
+  },
+];
+
+/** Where `git revert` asks a person. */
+const CONFLICTS: typeof CASES = [
+  {
+    what: 'the same line changed later',
+    before: [step('base', { 'app/f': LINES.join('') })],
+    bad: step('bad', { 'app/f': withLine(5, 'bad') }),
+    after: [step('later', { 'app/f': withLine(5, 'worse') })],
+  },
+  {
+    what: 'a line beside it changed later',
+    before: [step('base', { 'app/f': LINES.join('') })],
+    bad: step('bad', { 'app/f': withLine(5, 'bad') }),
+    after: [step('later', { 'app/f': withLine(5, 'bad').replace('line 6', 'later') })],
+  },
+  {
+    what: 'the file was deleted later',
+    before: [step('base', { 'app/f': '1\n', 'app/g': '1\n' })],
+    bad: step('bad', { 'app/f': '2\n' }),
+    after: [step('delete', { 'app/f': null })],
+  },
+  {
+    what: 'a file came to stand where the deleted folder would come back',
+    before: [step('base', { 'app/x/y': 'below\n', 'app/f': 'f\n' })],
+    bad: step('bad', { 'app/x/y': null }),
+    after: [step('later', { 'app/x': 'file\n' })],
+  },
+  {
+    what: 'a folder came to stand where the deleted file would come back',
+    before: [step('base', { 'app/x': 'file\n', 'app/f': 'f\n' })],
+    bad: step('bad', { 'app/x': null }),
+    after: [step('later', { 'app/x/y': 'below\n' })],
+  },
+  {
+    what: 'a folder was renamed, and a file was added to it later',
+    before: [step('base', FOLDER)],
+    bad: step('rename', moved('app/d/', 'app/e/')),
+    after: [step('later', { 'app/e/new': 'new\n' })],
+  },
+  {
+    what: 'a file was deleted whose folder was renamed later',
+    before: [step('base', { ...FOLDER, 'app/d/gone': 'gone\n' })],
+    bad: step('delete', { 'app/d/gone': null }),
+    after: [step('rename', moved('app/d/', 'app/e/'))],
+  },
+  {
+    what: 'its attributes say that nothing is to be merged',
+    before: [step('base', { 'app/.gitattributes': '*.lock -merge\n', 'app/d/a.lock': LINES.join('') })],
+    bad: step('bad', { 'app/d/a.lock': withLine(3, 'bad') }),
+    after: [step('later', { 'app/d/a.lock': withLine(3, 'bad').replace('line 15', 'later') })],
+  },
 ];
 
 /** What the real `git revert` makes of it in a work tree; null when it ends in a conflict or has nothing to do. */
@@ -97,10 +242,13 @@ async function realRevert(world: GitWorld, commit: string, mainline: string[] = 
   }
 }
 
-describe('revert without a work tree', () => {
+describe.each([
+  ['HTTP', gitWorld],
+  ['ssh', sshWorld],
+] as const)('revert without a work tree, over %s', (_name, make) => {
   let world: GitWorld;
   beforeAll(async () => {
-    world = await gitWorld();
+    world = await make();
     await world.commit('root', { 'notes.txt': 'notes\n' });
   });
   afterAll(async () => {
@@ -125,7 +273,7 @@ describe('revert without a work tree', () => {
 
   async function emptied(): Promise<void> {
     await world.colleague.pull();
-    await world.colleague.git('rm', '-r', '--quiet', '--ignore-unmatch', 'app', '.gitattributes');
+    await world.colleague.git('rm', '-r', '--quiet', '--ignore-unmatch', 'app', 'elsewhere', '.gitattributes');
   }
 
   async function play(steps: readonly Step[]): Promise<string> {
@@ -146,6 +294,51 @@ describe('revert without a work tree', () => {
     const tree = await ourTree(result);
     expect(tree).toBe(await realRevert(world, sha));
     expect(tree).not.toBeNull();
+  });
+
+  it.each(CONFLICTS)('conflicts where `git revert` conflicts: $what', async ({ before, bad, after }) => {
+    await emptied();
+    await play(before);
+    const sha = await play([bad]);
+    const head = await play(after);
+    await world.repository.refresh(signal);
+    expect(await world.repository.revert(order(sha), signal)).toMatchObject({ kind: 'conflict', head });
+    expect(await realRevert(world, sha)).toBeNull();
+  });
+
+  it('has nothing to revert where `git revert` has nothing: an empty commit, one that was reverted already', async () => {
+    await emptied();
+    await play([step('base', { 'app/f': '1\n' })]);
+    const empty = await play([step('empty', {})]);
+    const bad = await play([step('bad', { 'app/f': '2\n' }), step('by hand', { 'app/f': '1\n' })]);
+    const undone = await world.colleague.git('rev-parse', `${bad}~1`);
+    await world.repository.refresh(signal);
+    for (const sha of [empty, undone]) {
+      expect(await world.repository.revert(order(sha), signal)).toEqual({ kind: 'nothing_to_revert', head: bad });
+      expect(await realRevert(world, sha)).toBeNull();
+    }
+  });
+
+  it('reverts a range commit by commit, newest first, to the tree that `git revert` makes of the range', async () => {
+    await emptied();
+    const good = await play([step('base', { 'app/f': LINES.join(''), 'app/g': 'g\n' })]);
+    const first = await play([step('bad 1', { 'app/f': withLine(3, 'bad'), 'app/new': 'n\n' })]);
+    const second = await play([step('bad 2', { 'app/f': withLine(3, 'worse'), 'app/g': null })]);
+    const head = await play([step('later', { 'notes.txt': `after ${second}\n` })]);
+    await world.repository.refresh(signal);
+    const newest = await world.repository.revert(order(second), signal);
+    if (newest.kind !== 'commit') throw new Error(newest.kind);
+    const both = await world.repository.revert({ ...order(first), onto: newest.commit }, signal);
+    const tree = await ourTree(both);
+
+    await world.colleague.pull();
+    await world.colleague.git('revert', '--no-commit', `${good}..${second}`);
+    expect(tree).toBe(await world.colleague.git('write-tree'));
+    await world.colleague.git('revert', '--abort');
+    expect(await world.colleague.git('rev-parse', 'HEAD')).toBe(head);
+    const { message, at, paths } = order(second);
+    const restored = await world.repository.restore({ good, message, at, paths }, signal);
+    expect(await ourTree(restored)).toBe(tree);
   });
 
   it('reverts a merge against its first parent, and tells the paths that the merge brought', async () => {
@@ -196,22 +389,6 @@ describe('revert without a work tree', () => {
     await colleague.git('rm', '--quiet', '--cached', 'app/module');
     await colleague.commit('module away');
     await colleague.push();
-  });
-
-  it('conflicts where `git revert` conflicts: the same or an adjacent line changed later, a file deleted later', async () => {
-    for (const later of [
-      { 'app/f': withLine(3, 'later') },
-      { 'app/f': withLine(3, 'bad').replace('line 4', 'adjacent') },
-      { 'app/f': null },
-    ]) {
-      await emptied();
-      await play([step('base', { 'app/f': LINES.join(''), 'app/keep': 'k\n' })]);
-      const bad = await play([step('bad', { 'app/f': withLine(3, 'bad') })]);
-      const head = await play([step('later', later)]);
-      await world.repository.refresh(signal);
-      expect(await realRevert(world, bad)).toBeNull();
-      expect(await world.repository.revert(order(bad), signal)).toEqual({ kind: 'conflict', head, paths: ['app/f'] });
-    }
   });
 
   it('reverts a revert, and then has nothing to revert of the first', async () => {

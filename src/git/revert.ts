@@ -1,4 +1,5 @@
 import { CodedError } from '../errors.ts';
+import { attributesOf } from './attributes.ts';
 import { deltas, textOf, type Delta, type LocalGit } from './deltas.ts';
 import type { Stamp } from './run.ts';
 
@@ -90,15 +91,17 @@ async function threeWay(
     const { stdout } = await git({ subcommand: 'commit-tree', args, input: message, stamp });
     return stdout.trim();
   };
-  const [ours, theirs] = await Promise.all([
+  const [ours, theirs, attributes] = await Promise.all([
     write(head, 'head, as child of the commit that is reverted'),
     write(parent, 'state before the commit that is reverted'),
+    attributesOf(git, head),
   ]);
   const merge = await git({
     subcommand: 'merge-tree',
     args: ['--write-tree', '-z', '--name-only', '--no-messages', '--end-of-options', ours, theirs],
     answers: [0, 1],
     encoding: 'latin1',
+    attributes,
   });
   const [tree = '', ...conflicts] = merge.stdout.split('\0').filter((field) => field !== '');
   return { wanted: await deltas(git, head, tree), conflicts: merge.exitCode === 0 ? [] : conflicts.map(textOf) };

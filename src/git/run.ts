@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { CodedError } from '../errors.ts';
 import { gitError, readVersion } from './errors.ts';
 
@@ -91,6 +93,8 @@ export interface GitCall {
   config?: Readonly<Record<string, string>>;
   /** More of the environment of this one call: where a signer finds its keys. */
   environment?: Readonly<Record<string, string>>;
+  /** What git reads as the user's own file of attributes (gitattributes(5)); none when it is empty. */
+  attributes?: string;
   /** A failure is the signer's. */
   signs?: boolean;
   /** Taken out of every error. */
@@ -110,6 +114,21 @@ export interface GitAnswer {
   exitCode: number;
   stdout: string;
   stderr: string;
+}
+
+let attributeFiles = 0;
+
+/** Runs a call with its attributes in a file; git reads them from nowhere else. */
+async function withAttributes(place: GitPlace, call: GitCall): Promise<GitAnswer> {
+  attributeFiles += 1;
+  const file = join(place.home, `attributes-${process.pid}-${attributeFiles}`);
+  const { attributes = '', ...rest } = call;
+  try {
+    await writeFile(file, attributes, { mode: 0o600 });
+    return await runGit(place, { ...rest, config: { ...call.config, 'core.attributesFile': file } });
+  } finally {
+    await rm(file, { force: true });
+  }
 }
 
 /** The environment of a git process: only what stands here. */
@@ -179,6 +198,7 @@ export async function runGit(place: GitPlace, call: GitCall): Promise<GitAnswer>
     throw new CodedError('git_argument_refused', 'An argument for git holds a NUL character.');
   }
   call.signal.throwIfAborted();
+  if (call.attributes !== undefined && call.attributes !== '') return withAttributes(place, call);
 
   const child = spawn('git', [call.subcommand, ...call.args], {
     cwd: '/',
