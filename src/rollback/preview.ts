@@ -56,7 +56,14 @@ export async function previewOf(context: ExecutorContext, rollback: Rollback, si
     drafted.kind === 'propose' ? drafted : { code: 'planned', sentence: 'this is what would be written; nothing was stored' };
   const isWeaker = drafted.kind === 'propose' && mode === 'rollback';
   return {
-    ...{ application, badCommit, mode: isWeaker ? 'propose' : mode, state: null, code, sentence, good: planned.good, plan },
+    application,
+    badCommit,
+    mode: isWeaker ? 'propose' : mode,
+    state: null,
+    code,
+    sentence,
+    good: planned.good,
+    plan,
     guards: guards.map(shown),
   };
 }
