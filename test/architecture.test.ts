@@ -24,8 +24,8 @@ interface Source {
 
 const NUMERIC = ['judges', 'statistics'];
 const BASE = ['errors', 'clock', 'changes', 'finding'];
-const PURE = ['alerts', 'analysis', 'rollback', 'conditions', 'patterns', 'promql', ...NUMERIC, ...BASE];
-const ADAPTERS = ['http', 'queue', 'sources', 'git', 'delivery', 'notify', 'store', 'observability'];
+const PURE = ['alerts', 'analysis', 'rollback', 'ledger', 'manifests', 'conditions', 'patterns', 'promql', ...NUMERIC, ...BASE];
+const ADAPTERS = ['http', 'queue', 'sources', 'git', 'forge', 'delivery', 'notify', 'store', 'observability'];
 const EDGES = ['version', 'background'];
 
 /** Which rooms a room may import, itself aside. A room is a folder of src, or a file that stands there alone. */
@@ -41,6 +41,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   alerts: PURE,
   analysis: PURE,
   rollback: PURE,
+  ledger: PURE,
+  manifests: PURE,
   conditions: BASE,
   patterns: BASE,
   promql: ['patterns', ...BASE],

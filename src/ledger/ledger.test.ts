@@ -158,6 +158,17 @@ describe('the last good revision', () => {
     expect(await lastGood(bad)).toBe(two);
   });
 
+  it('is that also where it is a head that changed nothing of the application', async () => {
+    const one = await world.release('1');
+    await world.release('2');
+    const head = await world.commit('another application', { 'apps/cart/rollout.yaml': 'image: cart:1\n' });
+    const bad = await world.release('3');
+    await bake(head);
+    world.pass(HOUR);
+    await bake(one);
+    expect(await lastGood(bad)).toBe(head);
+  });
+
   it('is none where none is known, and never the bad one itself or one after it', async () => {
     const [one, bad, after] = [await world.release('1'), await world.release('2'), await world.release('3')];
     expect(await lastGood(bad)).toBeNull();

@@ -18,6 +18,8 @@ export interface LedgerContext {
 /** Good revisions that are considered, the ones that were heard of last. */
 const MOST_GOOD = 100;
 const MOST_SPOILED = 200;
+/** Commits between a good and a bad revision that are looked through for a newer good one. */
+const MOST_BETWEEN = 50;
 const REQUEST_TIMEOUT_MS = 20_000;
 /** A ledger is written beside other work, which must not wait for a Git server that is away. */
 const LOOK_UP_TIMEOUT_MS = 5_000;
@@ -80,23 +82,17 @@ export class Ledger {
       ...(await this.#standing(application, 'suspect', MOST_SPOILED)),
     ];
     const badContent = await repository.contentOf(before, paths, signal);
-    let best: LedgerEntry | null = null;
+    const isWayBack = (candidate: LedgerEntry, content: string): boolean =>
+      content !== badContent &&
+      !spoiled.some((one) => one.content === content && Date.parse(one.since) >= Date.parse(candidate.since));
     for (const candidate of good) {
-      const { revision, since } = candidate;
-      if (revision === before) continue;
-      if (best !== null && !(await repository.isAncestor(best.revision, revision, signal))) continue;
-      if (!(await repository.isAncestor(revision, before, signal))) continue;
-      const content = await repository.contentOf(revision, paths, signal);
-      if (content === badContent) continue;
-      if (spoiled.some((one) => one.content === content && Date.parse(one.since) >= Date.parse(since))) continue;
-      const isFirst = best === null;
-      best = candidate;
-      if (!isFirst) continue;
-      // Usually one commit lies in between: what is newer holds the same, and the rest need not be looked at.
-      const between = await repository.commitsTouching({ from: revision, to: before, paths, limit: 2 }, signal);
-      if (between.length <= 1) break;
+      const { revision } = candidate;
+      if (revision === before || !(await repository.isAncestor(revision, before, signal))) continue;
+      if (!isWayBack(candidate, await repository.contentOf(revision, paths, signal))) continue;
+      const newer = await newerThan(candidate, { good, before, paths, repository, isWayBack }, signal);
+      return newer ?? candidate;
     }
-    return best;
+    return null;
   }
 
   /**
@@ -276,6 +272,39 @@ export class Ledger {
 
   #now(): string {
     return new Date(this.#context.clock.now()).toISOString();
+  }
+}
+
+/**
+ * The newest way back between a candidate and the bad revision. Usually one commit lies there, so that nobody has to be
+ * asked; a good revision that did not change the application holds what the commit before it made.
+ */
+async function newerThan(
+  { revision }: LedgerEntry,
+  among: {
+    good: readonly LedgerEntry[];
+    before: string;
+    paths: readonly string[];
+    repository: Repository;
+    isWayBack: (candidate: LedgerEntry, content: string) => boolean;
+  },
+  signal: AbortSignal,
+): Promise<LedgerEntry | null> {
+  const { good, before, paths, repository, isWayBack } = among;
+  const between = await repository.commitsTouching({ from: revision, to: before, paths, limit: MOST_BETWEEN }, signal);
+  // The newest one made the bad content.
+  for (const { sha } of between.slice(1)) {
+    const content = await repository.contentOf(sha, paths, signal);
+    for (const candidate of good) {
+      if (candidate.revision !== sha && candidate.content !== content) continue;
+      if (!isWayBack(candidate, content)) continue;
+      if (candidate.revision === sha || (await lies(candidate.revision, sha, before))) return candidate;
+    }
+  }
+  return null;
+
+  async function lies(middle: string, from: string, to: string): Promise<boolean> {
+    return (await repository.isAncestor(from, middle, signal)) && repository.isAncestor(middle, to, signal);
   }
 }
 
