@@ -113,7 +113,7 @@ describe('the text of a pull request', () => {
     const starts = (text: string) => [...new Set(text.split('\n').map((line) => /^(?:[-|>#]+ ?|\w|$)/.exec(line)?.[0] ?? line))];
     for (const start of starts(body)) expect([...starts(before), '- ', '> ']).toContain(start);
     expect(body.replaceAll('### ', '')).not.toMatch(ACTS);
-    expect(body).not.toMatch(/[\u202a-\u202e\u2028\u0000]/);
+    expect(body).not.toMatch(/[\u202a-\u202e\u2028]|\p{Cc}(?<!\n)/u);
     // Every row of the table has as many cells as its head.
     const rows = body.split('\n').filter((line) => line.startsWith('|'));
     expect(new Set(rows.map((row) => row.split('|').length)).size).toBe(1);
