@@ -4,6 +4,7 @@ import { isWithin } from '../rollback/paths.ts';
 import { entriesAt } from './content.ts';
 import { bytesOf, changesOf, deltas, effectOf, type Delta, type LocalGit } from './deltas.ts';
 import { importCommit, type Change } from './import.ts';
+import { filePath } from './names.ts';
 import type { RevertResult, WriteOrder } from './port.ts';
 import type { Stamp } from './run.ts';
 
@@ -19,6 +20,7 @@ export interface Draft {
 }
 
 const REGULAR = '100644';
+const TREE = '040000';
 const isFile = (mode: string): boolean => mode === REGULAR || mode === '100755';
 
 /**
@@ -71,6 +73,7 @@ function nothing(head: string, kept: string[]): RevertResult {
   return { kind: 'nothing_to_revert', head, ...(kept.length > 0 ? { kept } : {}) };
 }
 
+/** What the edits become, on top of what else is changed. */
 async function editsAt(
   git: LocalGit,
   head: string,
@@ -79,21 +82,30 @@ async function editsAt(
 ): Promise<Map<string, Change>> {
   const made = new Map<string, Change>();
   if (edits.length === 0) return made;
-  const present = await entriesAt(
-    git,
-    head,
-    edits.map(({ path }) => path),
-  );
-  for (const { path, content } of edits) {
+  const paths = edits.map(({ path }) => filePath(path));
+  const present = await entriesAt(git, head, [...new Set(paths.flatMap((path) => [path, ...foldersOf(path)]))]);
+  const entryAt = (path: string): Change => {
     const bytes = bytesOf(path);
-    const change = changes.get(bytes);
-    const entry = change === undefined ? (present.get(bytes) ?? null) : change;
-    if (entry !== null && !isFile(entry.mode)) {
-      throw new CodedError('git_edit_refused', `${path} is no regular file: a link, a folder or a submodule is not edited.`, {
-        details: { path },
-      });
+    const change = made.get(bytes) ?? changes.get(bytes);
+    return change === undefined ? (present.get(bytes) ?? null) : change;
+  };
+  for (const { path, content } of edits) {
+    const entry = entryAt(path);
+    const blocking = content === null ? undefined : foldersOf(path).find((folder) => (entryAt(folder)?.mode ?? TREE) !== TREE);
+    if (blocking !== undefined || (entry !== null && !isFile(entry.mode))) {
+      throw new CodedError(
+        'git_edit_refused',
+        `${blocking ?? path} is ${blocking === undefined ? 'no regular file' : 'no folder'}: a link, a folder or a submodule is not edited.`,
+        { details: { path } },
+      );
     }
-    made.set(bytes, content === null ? null : { mode: entry?.mode ?? REGULAR, content });
+    made.set(bytesOf(path), content === null ? null : { mode: entry?.mode ?? REGULAR, content });
   }
   return made;
+}
+
+/** The folders that a path lies in, the outermost first. */
+function foldersOf(path: string): string[] {
+  const parts = path.split('/');
+  return parts.slice(1).map((_, index) => parts.slice(0, index + 1).join('/'));
 }

@@ -54,6 +54,25 @@ export function rollbackId(value: string): string {
   return value;
 }
 
+const PATH_LIMIT = 4_096;
+/** What HFS+ and NTFS leave out of a name, so that another name is `.git` there (git-fsck(1), hasDotgit). */
+const UNSEEN_IN_NAMES = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]|[ .]+$/g;
+
+/**
+ * Checks the path of a file that is written, in git's own form.
+ *
+ * @throws CodedError `git_argument_refused`
+ */
+export function filePath(value: string): string {
+  const isPlain = value.split('/').every((part) => {
+    return part !== '' && part !== '.' && part !== '..' && !/^(\.git|git~1)$/i.test(part.replaceAll(UNSEEN_IN_NAMES, ''));
+  });
+  if (!isPlain || value.length > PATH_LIMIT || value.includes('\0')) {
+    throw refused('The path of a file', 'give it from the root of the repository, without "..", "." or ".git"');
+  }
+  return value;
+}
+
 /**
  * Checks a repository's address: https, ssh, or http on loopback; no password in it (and no user name unless ssh).
  * `file` is for tests, which say so.

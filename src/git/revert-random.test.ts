@@ -39,7 +39,7 @@ describe('random histories', () => {
       await run('git', ['--git-dir', gitDir, 'worktree', 'add', '--quiet', '--detach', workTree, empty]);
     });
   });
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  afterAll(() => rm(folder, { recursive: true, force: true }), 60_000);
 
   const EMPTY_TREE = '4b825dc642cb6eb9a060e54bf8d69288fbee4904';
   const inTree = async (...args: string[]): Promise<string> =>

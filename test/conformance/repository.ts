@@ -1,6 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Repository, RevertOrder } from '../../src/git/port.ts';
+import { describeRepositoryContent } from './repository-content.ts';
+import { describeReverters } from './repository-reverters.ts';
 
 /** A repository under test together with the remote that it speaks to and the people who also push there. */
 export interface RepositoryWorld {
@@ -29,6 +31,8 @@ export function order(badCommit: string, changes: Partial<RevertOrder> = {}): Re
 
 /** What every adapter of the port has to do, whatever stands behind it. */
 export function describeRepository(name: string, make: () => Promise<RepositoryWorld>): void {
+  describeRepositoryContent(name, make);
+  describeReverters(name, make);
   describe(`repository: ${name}`, () => {
     let world: RepositoryWorld;
     let repository: Repository;
