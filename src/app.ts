@@ -216,6 +216,9 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         repeat(() => alerting.handling.drive(), DRIVE_MS, complain('open webhooks could not be driven')),
       );
       parts.start();
+      const catchUp = new AbortController();
+      engine.ledgerWatch.start(catchUp.signal).catch(complain('the ledger could not be caught up'));
+      stops.push(async () => catchUp.abort());
       const { source } = options;
       if (source !== undefined) {
         const files = () => [resolve(source.file), ...namedFiles(reloading.current, configFolder).map(({ path }) => path)];

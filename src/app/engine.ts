@@ -76,6 +76,9 @@ export function createEngine(deps: EngineDependencies) {
     knowsStart: (application, live, signal) => timeline.knowsStart(application, live, signal),
     onStarted: ({ application, kind, revision }) => {
       metrics.analysisStarted(application);
+      if (kind === 'release') {
+        rolling.ledger.noteLive(application, revision, clock.now()).catch(complain('what is released could not be stored'));
+      }
       if (kind !== 'release' || canObserve(application)) return;
       // Nobody else can tell what is live: the analysis of a release says so.
       const state = { canary: revision, stable: null, phase: 'progressing' as const };

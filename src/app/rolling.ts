@@ -112,6 +112,8 @@ export function createRolling(deps: RollingDependencies) {
     changes,
     policies,
     repositories,
+    deliveries,
+    ledger,
     switches,
     get fleet() {
       return parts.current.fleet;

@@ -1,8 +1,11 @@
 import { Type, type Static } from 'typebox';
 import { ApplicationName, Revision, type Analysis } from '../analysis/record.ts';
 import { CodedError } from '../errors.ts';
-import type { Repository } from '../git/port.ts';
+import type { Delivery } from '../delivery/port.ts';
+import type { CommitFacts, Repository } from '../git/port.ts';
+import { findRevision, guiltyOf } from '../ledger/finding.ts';
 import type { Store } from '../store/port.ts';
+import type { LedgerView } from './context.ts';
 import type { Drafted } from './drafting.ts';
 import type { Cause } from './opening.ts';
 import { isWithin } from './paths.ts';
@@ -12,7 +15,7 @@ import type { Policy } from './policy.ts';
 export const RollbackRequest = Type.Object(
   {
     application: ApplicationName,
-    revision: Revision,
+    revision: Type.Optional(Revision),
     reason: Type.String({ minLength: 3, maxLength: 1_000, description: 'Stands in the journal and in the revert commit.' }),
     dryRun: Type.Optional(
       Type.Boolean({ default: false, description: 'Only say what would be written, and what would hold it.' }),
@@ -21,6 +24,14 @@ export const RollbackRequest = Type.Object(
   { additionalProperties: false, $id: 'RollbackRequest' },
 );
 export type RollbackRequest = Static<typeof RollbackRequest>;
+
+/** What is asked about a request. */
+export interface AskingContext {
+  store: Store;
+  repositories: ReadonlyMap<string, Repository>;
+  deliveries: ReadonlyMap<string, Delivery>;
+  ledger: Pick<LedgerView, 'lastGood'>;
+}
 
 const REQUEST_TIMEOUT_MS = 20_000;
 const ANALYSES = 100;
@@ -32,7 +43,7 @@ const ANALYSES = 100;
  *   and the codes of git
  */
 export async function causeOfRequest(
-  context: { store: Store; repositories: ReadonlyMap<string, Repository> },
+  context: AskingContext,
   request: RollbackRequest,
   { policy, by }: { policy: Policy; by: string },
   signal: AbortSignal,
@@ -41,13 +52,7 @@ export async function causeOfRequest(
   if (repository === undefined)
     throw new CodedError('configuration_changed', `the configuration has no repository "${policy.repository}"`);
   await repository.refresh(signal);
-  const commit = await repository.commit(request.revision, signal);
-  if (!commit.onBranch) {
-    throw new CodedError(
-      'commit_not_on_branch',
-      `commit ${commit.sha} is not part of branch ${policy.branch}; name the commit that brought the bad version there`,
-    );
-  }
+  const commit = await commitOf(context, repository, request.revision ?? null, policy, signal);
   if (!commit.paths.some((path) => isWithin(path, policy.paths))) {
     throw new CodedError(
       'commit_outside_application',
@@ -63,6 +68,31 @@ export async function causeOfRequest(
     sentence: request.reason,
     details: { reason: request.reason },
   };
+}
+
+/** The commit that is named; without a name, the one that brought what is released now. */
+async function commitOf(
+  { deliveries, ledger }: AskingContext,
+  repository: Repository,
+  named: string | null,
+  policy: Policy,
+  signal: AbortSignal,
+): Promise<CommitFacts> {
+  const { application, paths, lastGood: lowest } = policy;
+  const found = await findRevision(
+    {
+      ...{ application, paths, repository, named },
+      delivery: deliveries.get(application),
+      exactly: named !== null,
+      lastGood: async (before) => (await ledger.lastGood(application, { before, lowest, repository }, signal))?.revision ?? null,
+    },
+    signal,
+  );
+  if (found.kind === 'none') throw new CodedError(found.code, found.sentence);
+  if (named !== null) return found.revision;
+  const guilty = await guiltyOf({ repository, paths, revision: found.revision, good: null }, signal);
+  if (guilty.kind === 'none') throw new CodedError(guilty.code, guilty.sentence);
+  return guilty.kind === 'one' ? guilty.commit : found.revision;
 }
 
 /** The newest analysis of the revision, so that a manual rollback can be checked for recovery, too. */

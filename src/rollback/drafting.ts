@@ -71,7 +71,14 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
     const sentence = `commit ${short(judged.sha)} is not part of branch ${rollback.branch}, so there is nothing to take out of it; check which revision was analysed`;
     return done('refused', 'commit_not_on_branch', sentence);
   }
-  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: rollback.good }, signal);
+  // A revision that changed the application itself is what was judged. Another one (the head of a repository of many
+  // applications) only holds what was: everything since the last good revision is suspect then.
+  const goodBefore = async (): Promise<string | null> => {
+    if (judged.paths.some((path) => isWithin(path, policy.paths))) return null;
+    const query = { before: judged.sha, lowest: policy.lastGood, repository };
+    return rollback.good ?? (await context.ledger.lastGood(policy.application, query, signal))?.revision ?? null;
+  };
+  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: await goodBefore() }, signal);
   if (guilty.kind === 'none') return done('held', guilty.code, guilty.sentence);
   const [newest] = guilty.kind === 'one' ? [guilty.commit] : guilty.commits;
   if (newest === undefined) return done('held', 'nothing_in_git', 'no commit is known to have brought this revision');

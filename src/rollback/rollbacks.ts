@@ -3,11 +3,13 @@ import type { Analysis } from '../analysis/record.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
+import type { Delivery } from '../delivery/port.ts';
 import type { Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
 import { approved, refused, type ApprovalRequest } from './approving.ts';
 import { causeOfRequest, refuseImpossible, withinTime, type RollbackRequest } from './asking.ts';
+import type { LedgerView } from './context.ts';
 import type { Drafted } from './drafting.ts';
 import { stoppedBy } from './guards/stopping.ts';
 import type { FleetPolicy } from './fleet.ts';
@@ -26,6 +28,8 @@ export interface RollbacksContext {
   changes: Changes;
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;
+  deliveries: ReadonlyMap<string, Delivery>;
+  ledger: Pick<LedgerView, 'lastGood'>;
   switches: Pick<Switches, 'stopping'>;
   fleet: FleetPolicy;
   /** What would be written right now; stores nothing. */
