@@ -19,6 +19,16 @@ const PROGRAMS = [
     missing: 'install JDK 17 or newer and Maven (apt-get install openjdk-17-jdk-headless maven)',
   },
   {
+    name: 'a real Gitea',
+    tests: 'test/real/gitea',
+    why: 'its tests are not here',
+    needs: [
+      ['go', 'version'],
+      ['gcc', '--version'],
+    ],
+    missing: 'install Go 1.26 or newer and a C compiler',
+  },
+  {
     name: 'a Kubernetes API server',
     tests: 'test/real/kubernetes',
     why: 'its tests are not here',

@@ -7,6 +7,7 @@ export type ForgeFault =
 
 /** A proposal as the forge itself shows it. */
 export interface Shown {
+  state: 'open' | 'ended';
   title: string;
   body: string;
   labels: string[];
@@ -121,7 +122,10 @@ export function describeForge(name: string, start: () => Promise<ForgeWorld>): v
         world.forge.propose(ordered(branch), never),
         world.another.propose(ordered(branch), never),
       ]);
-      expect(await world.proposalsOf(branch)).toHaveLength(1);
+      const states = await Promise.all(
+        (await world.proposalsOf(branch)).map(async (number) => (await world.shown(number)).state),
+      );
+      expect(states.filter((state) => state === 'open')).toHaveLength(1);
       expect(both[0].number).toBe(both[1].number);
     });
 

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { CodedError } from '../../errors.ts';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeDependencies } from '../api.ts';
+import { speaking } from '../choosing.ts';
 import { marked, markerOf } from '../comments.ts';
 import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
@@ -44,9 +45,12 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
   );
 
   /** Pull requests that fit, newest first, looked for among the last that were touched. */
-  async function search(sort: string, fits: (pull: Pull) => boolean, enough: number, signal: AbortSignal): Promise<Pull[]> {
+  async function search(
+    { sort, fits, enough, pages = PAGES }: { sort: string; fits: (pull: Pull) => boolean; enough: number; pages?: number },
+    signal: AbortSignal,
+  ): Promise<Pull[]> {
     const found: Pull[] = [];
-    for (let page = 1; page <= PAGES && found.length < enough; page += 1) {
+    for (let page = 1; page <= pages && found.length < enough; page += 1) {
       const query = { state: 'all', limit: String(PAGE), page: String(page), ...(sort !== '' && { sort }) };
       const call = {
         method: 'GET',
@@ -62,16 +66,19 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
     return found.toSorted((one, other) => other.number - one.number);
   }
 
+  /** Is it from this branch of ours to the one that is followed? */
+  function isOf(branch: string): (pull: Pull) => boolean {
+    return ({ head, base }) => head.label === branch && head.repo_id === base.repo_id && base.label === repository.branch;
+  }
+
   async function find(branch: string, signal: AbortSignal): Promise<Pull | null> {
-    const fits = ({ head, base }: Pull) =>
-      head.label === branch && head.repo_id === base.repo_id && base.label === repository.branch;
-    const newest = await search('recentupdate', fits, 1, signal);
-    return newest.find(({ state }) => state === 'open') ?? newest[0] ?? null;
+    const found = await search({ sort: 'recentupdate', fits: isOf(branch), enough: 1 }, signal);
+    return speaking(found, (pull) => ({ state: stateOf(pull), number: pull.number }));
   }
 
   async function proposed(pull: Pull, signal: AbortSignal): Promise<Proposed> {
-    const state = pull.merged ? 'merged' : pull.state;
-    const ended = state === 'merged' ? (pull.merged_by?.login ?? null) : state === 'closed' ? await closer(pull, signal) : null;
+    const state = stateOf(pull);
+    const ended = state === 'open' ? null : await whoEnded(pull, signal);
     return {
       url: pull.html_url,
       number: pull.number,
@@ -82,15 +89,16 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
     };
   }
 
-  /** A pull request does not say who closed it; its timeline does. */
-  async function closer(pull: Pull, signal: AbortSignal): Promise<string | null> {
+  /** A listing does not say who merged or closed a pull request; its timeline does. */
+  async function whoEnded(pull: Pull, signal: AbortSignal): Promise<string | null> {
     let last: string | null = null;
     for (let page = 1; page <= PAGES; page += 1) {
       const query = { limit: String(PAGE), page: String(page) };
       const path = `${root}/issues/${pull.number}/timeline`;
-      const call = { method: 'GET', path, query, maxBodyBytes: MAX_LISTING_BYTES, what: 'read who closed it' } as const;
+      const call = { method: 'GET', path, query, maxBodyBytes: MAX_LISTING_BYTES, what: 'read who ended it' } as const;
       const answer = await api.done(call, signal);
-      last = api.read(answer, Timeline, call).findLast(({ type }) => type === 'close')?.user?.login ?? last;
+      last =
+        api.read(answer, Timeline, call).findLast(({ type }) => type === 'close' || type === 'merge_pull')?.user?.login ?? last;
       if (!answer.more) break;
     }
     return last;
@@ -105,7 +113,7 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
       what: 'open the pull request',
     } as const;
     const answer = await api.send(call, signal);
-    if (isDone(answer)) return api.read(answer, Pull, call);
+    if (isDone(answer)) return first(api.read(answer, Pull, call), signal);
     if (answer.status === 409) {
       const known = await find(branch, signal);
       if (known !== null) return known;
@@ -115,6 +123,21 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
       throw new CodedError('proposal_empty', sentence);
     }
     throw api.refused(answer, call);
+  }
+
+  /**
+   * Gitea looks for a pull request of the branch before it makes one, and keeps nobody out meanwhile: two processes get one
+   * each. The first one counts; whoever made another closes it.
+   */
+  async function first(made: Pull, signal: AbortSignal): Promise<Pull> {
+    // What was made in the same moment stands on the first page.
+    const query = { sort: 'recentupdate', fits: isOf(made.head.label), enough: Infinity, pages: 1 };
+    const open = (await search(query, signal)).filter(({ state }) => state === 'open');
+    const oldest = open.toSorted((one, other) => one.number - other.number)[0] ?? made;
+    if (oldest.number === made.number) return made;
+    const path = `${root}/pulls/${made.number}`;
+    await api.done({ method: 'PATCH', path, body: { state: 'closed' }, what: 'close a second pull request' }, signal);
+    return oldest;
   }
 
   async function label(pull: Pull, labels: readonly string[], signal: AbortSignal): Promise<string[]> {
@@ -209,7 +232,7 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
       return pull === null ? null : proposed(pull, signal);
     },
     async revertsOf(commit, signal) {
-      const found = await search('', (pull) => saysItReverts(pull, commit), MOST_REVERTS, signal);
+      const found = await search({ sort: '', fits: (pull) => saysItReverts(pull, commit), enough: MOST_REVERTS }, signal);
       const reverts: Proposed[] = [];
       for (const pull of found.slice(0, MOST_REVERTS)) reverts.push(await proposed(pull, signal));
       return reverts;
@@ -234,6 +257,10 @@ export function createGiteaForge(settings: ForgeSettings, deps: ForgeDependencie
     readWebhook: (request) => readGiteaWebhook(request, settings, deps),
     check: (signal) => checkGitea({ api, root }, signal),
   };
+}
+
+function stateOf({ merged, state }: Pull): Proposed['state'] {
+  return merged ? 'merged' : state;
 }
 
 /** Gitea signs the JSON, also where it sends it as a field of a form; Forgejo adds the same under its own name. */

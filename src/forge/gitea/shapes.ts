@@ -13,7 +13,6 @@ export const Pull = Type.Object({
   title: Type.String(),
   body: Type.String(),
   merge_commit_sha: Type.Optional(nullable(Type.String())),
-  merged_by: Type.Optional(User),
   user: Type.Optional(User),
   /** `ref` becomes refs/pull/N/head when the branch is gone; `label` stays its name. */
   head: Type.Object({ label: Type.String(), repo_id: Type.Integer() }),

@@ -1,6 +1,7 @@
 import { CodedError } from '../../errors.ts';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeApiOptions, type ForgeDependencies } from '../api.ts';
 import { checkGithub } from './checking.ts';
+import { speaking } from '../choosing.ts';
 import { marked, markerOf } from '../comments.ts';
 import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
@@ -62,12 +63,11 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
     const pulls = await api.ask({ ...call, maxBodyBytes: MAX_LISTING_BYTES }, Pulls, signal);
     // A filter that GitHub does not understand is one that it leaves out.
     const own = pulls.filter((pull) => isHere(pull) && pull.head.ref === branch && pull.base.ref === repository.branch);
-    const newest = own.toSorted((one, other) => other.number - one.number);
-    return newest.find(({ state }) => state === 'open') ?? newest[0] ?? null;
+    return speaking(own, (pull) => ({ state: stateOf(pull), number: pull.number }));
   }
 
   async function proposed(pull: Pull, signal: AbortSignal): Promise<Proposed> {
-    const state = pull.merged_at !== null ? 'merged' : pull.state;
+    const state = stateOf(pull);
     let ended: string | null = null;
     if (state !== 'open') {
       const call = { method: 'GET', path: `${root}/issues/${pull.number}`, what: 'read who closed it' } as const;
@@ -236,6 +236,10 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
       gitCredential: async (signal) => ({ username: 'x-access-token', token: await asApp.token(signal) }),
     }),
   };
+}
+
+function stateOf({ merged_at: mergedAt, state }: Pull): Proposed['state'] {
+  return mergedAt === null ? state : 'merged';
 }
 
 /** "Validating webhook deliveries": X-Hub-Signature-256 over the raw body, whatever its content type. */

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ForgeApi, MAX_LISTING_BYTES, isDone, reasonIn, type ForgeDependencies } from '../api.ts';
+import { speaking } from '../choosing.ts';
 import { marked, markerOf } from '../comments.ts';
 import { withoutAddresses } from '../owners.ts';
 import { othersName, rememberedName } from '../ended.ts';
@@ -59,8 +60,7 @@ export function createGitlabForge(settings: ForgeSettings, deps: ForgeDependenci
     const query = { source_branch: branch, target_branch: repository.branch, per_page: '30' };
     const { found } = await listed(query, signal);
     const own = found.filter((one) => one.source_branch === branch && one.source_project_id === one.project_id);
-    const newest = own.toSorted((one, other) => other.iid - one.iid);
-    return newest.find(({ state }) => stateOf(state) === 'open') ?? newest[0] ?? null;
+    return speaking(own, ({ state, iid }) => ({ state: stateOf(state), number: iid }));
   }
 
   async function proposed(request: MergeRequest, signal: AbortSignal): Promise<Proposed> {

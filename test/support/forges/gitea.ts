@@ -32,6 +32,10 @@ export const giteaDialect: Dialect = (request, hub) => {
   }
   if (section !== 'pulls' && section !== 'issues') return null;
   const one = hub.get(Number(second));
+  if (section === 'pulls' && third === '' && method === 'PATCH') {
+    hub.end(one.number, 'closed', 'lamp');
+    return { status: 201, body: shown(one, hub) };
+  }
   if (third === 'requested_reviewers') return reviewers(one, body, hub);
   if (third === 'merge') return merge(one, body);
   if (third === 'timeline') {
@@ -56,7 +60,7 @@ export const giteaDialect: Dialect = (request, hub) => {
 };
 
 function shown(proposal: HubProposal, hub: Hub): object {
-  const { number, branch, base, title, body, author, state, endedBy, mergeCommit } = proposal;
+  const { number, branch, base, title, body, author, state, mergeCommit } = proposal;
   return {
     id: number,
     number,
@@ -68,7 +72,8 @@ function shown(proposal: HubProposal, hub: Hub): object {
     requested_reviewers: proposal.reviewers.map((login) => ({ login })),
     state: state === 'open' ? 'open' : 'closed',
     merged: state === 'merged',
-    merged_by: state === 'merged' ? { login: endedBy } : null,
+    // Null in listings, whoever merged it.
+    merged_by: null,
     merge_commit_sha: mergeCommit,
     head: { label: branch, ref: branch, repo_id: 1 },
     base: { label: base, ref: base, repo_id: 1 },
@@ -83,7 +88,8 @@ function list({ query }: HubRequest, hub: Hub): HubAnswer {
 function created(body: Record<string, unknown>, hub: Hub): HubAnswer {
   const { head = '', base = '', title = '', body: text = '' } = body as Record<string, string>;
   if (!hub.branches.has(head)) return { status: 404, body: { message: 'not found' } };
-  const known = hub.proposals.find((one) => one.branch === head && one.base === base && one.state === 'open');
+  // A real one looks, and keeps nobody out until it has written: two that come together get one each.
+  const known = hub.listed().find((one) => one.branch === head && one.base === base && one.state === 'open');
   if (known !== undefined) {
     const message = `pull request already exists for these targets [id: ${known.number}, issue_id: ${known.number}, head_repo_id: 1, base_repo_id: 1, head_branch: ${head}, base_branch: ${base}]`;
     return { status: 409, body: { message } };

@@ -67,8 +67,8 @@ export async function forgeWorld(
     merge: (number) => Promise.resolve(hub.end(number, 'merged', 'robin')),
     end: (number, by) => Promise.resolve(hub.end(number, 'closed', by === 'us' ? 'lamp' : 'robin')),
     shown(number) {
-      const { title, body, labels, reviewers, autoMerge } = hub.get(number);
-      return Promise.resolve({ title, body, labels, reviewers, autoMerge });
+      const { state, title, body, labels, reviewers, autoMerge } = hub.get(number);
+      return Promise.resolve({ state: state === 'open' ? 'open' : 'ended', title, body, labels, reviewers, autoMerge });
     },
     proposalsOf: (branch) => Promise.resolve(hub.proposals.filter((one) => one.branch === branch).map(({ number }) => number)),
     comments: (number) => Promise.resolve(hub.get(number).comments),
