@@ -353,11 +353,11 @@ describe('rollbacks', () => {
     rollbacks.add({ state: 'held' });
     rollbacks.add({ state: 'recovered' });
     const hash = rollbacks.records.get('rb-1')?.plan?.hash;
-    expect((await post('/api/v1/rollbacks/rb-1/approve')).json()).toMatchObject({ status: 400, code: 'body_invalid' });
-    expect((await post('/api/v1/rollbacks/rb-1/approve', { plan: 'f'.repeat(64) })).json()).toMatchObject({
-      status: 409,
-      code: 'plan_changed',
-    });
+    for (const body of [undefined, {}, { plan: 'f'.repeat(64) }]) {
+      const answer = await post('/api/v1/rollbacks/rb-1/approve', body);
+      expect(answer.json()).toMatchObject({ status: 409, code: 'plan_changed' });
+    }
+    expect((await post('/api/v1/rollbacks/rb-1/approve', { plan: 'all' })).json()).toMatchObject({ code: 'body_invalid' });
     expect((await post('/api/v1/rollbacks/rb-1/approve', { plan: hash })).json()).toMatchObject({
       state: 'planned',
       approvals: [{ by: 'anonymous', plan: hash }],

@@ -245,10 +245,15 @@ describe('a person', () => {
     const held = await service.rollback('held');
     expect(held.code).toBe('approval_needed');
     expect(world.rollout.calls).toEqual([]);
-    await service.call('POST', `/api/v1/rollbacks/${held.id}/approve`);
+    const approve = (body?: object) => service.call<{ code: string }>('POST', `/api/v1/rollbacks/${held.id}/approve`, body);
+    expect(await approve()).toMatchObject({ status: 422, body: { code: 'plan_required' } });
+    expect(await approve({ plan: 'f'.repeat(64) })).toMatchObject({ status: 409, body: { code: 'plan_changed' } });
+    expect((await approve({ plan: held.plan?.hash })).status).toBe(200);
     const rollback = await service.rollback('recovered');
-    expect(rollback.approvedBy).toBe('anonymous');
-    expect((await service.call('POST', `/api/v1/rollbacks/${held.id}/approve`)).status).toBe(409);
+    expect(rollback.history.map(({ sentence }) => sentence)).toContain('approved by anonymous');
+    // It is used up by the push.
+    expect(rollback.approvals).toEqual([]);
+    expect((await approve({ plan: held.plan?.hash })).body).toMatchObject({ status: 409, code: 'rollback_not_held' });
   });
 
   it('refuses, and that stays', async () => {

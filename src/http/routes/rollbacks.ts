@@ -141,7 +141,8 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
         description:
           'For the plan that was seen: its hash goes with the approval, which is used up by the push that it leads to and expires before (`guards.approvalFor`). Where `guards.approvals` asks for more people, it stays held until so many different ones have approved the same plan.',
         params,
-        body: ApprovalRequest,
+        // What has no plan is approved without a body.
+        body: Type.Union([ApprovalRequest, Type.Null()]),
         response: {
           200: json('It is released and will be planned anew, or waits for more people.', Rollback),
           ...problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
@@ -151,7 +152,7 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
     async (request) => {
       const { id } = request.params;
       admitted(request.who, await rollbacks.get(id));
-      return rollbacks.approve(id, request.body, { name: request.who.name });
+      return rollbacks.approve(id, request.body ?? {}, { name: request.who.name });
     },
   );
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FLEET, MINUTE, NOW, guardFacts, rollbackOf } from '../../../test/support/guard-facts.ts';
 import type { FleetPolicy } from '../fleet.ts';
@@ -106,6 +107,44 @@ describe('5.2 a shared fault never rolls back a release: the fleet breaker', () 
   });
 });
 
+describe('a fault of everything', () => {
+  /** Every application is looked at once a minute, and fails at its first look after the fault. */
+  function pushedOf(looks: readonly number[]): number {
+    const crowdAt = (now: number) => ({
+      bad: looks.flatMap((at, n) => (at <= now ? [bad(names[n] ?? '', at)] : [])),
+      analysed: looks.flatMap((at, n) => (at > now ? [analysed(names[n] ?? '', { nextAt: at, lastAt: at - MINUTE })] : [])),
+      incident: null,
+    });
+    return looks.filter((decided, n) => {
+      const rollback = rollbackOf({ application: names[n] ?? '', decidedAt: new Date(decided).toISOString() });
+      for (let now = decided; ;) {
+        const at = guardFacts({ now, fleet, rollback, crowd: crowdAt(now) });
+        if (fleetBreaker(at) !== null) return false;
+        const until = settlesUntil(at);
+        if (until === null) return true;
+        now = until;
+      }
+    }).length;
+  }
+
+  it('seen by 40 applications within a minute, in any order and at any distance, pushes nothing', () => {
+    const moments = fc.array(fc.integer({ min: 0, max: MINUTE - 1 }), { minLength: 40, maxLength: 40 });
+    const spread = fc.uniqueArray(fc.integer({ min: 0, max: 11 }), { minLength: 12, maxLength: 12 });
+    fc.assert(
+      fc.property(moments, spread, (offsets, slots) => {
+        // A dozen of them are spread over the minute, as looks of analyses that began at different times are.
+        const looks = offsets.map((offset, n) => NOW + (n < 12 ? (slots[n] ?? 0) * 5_000 + (offset % 5_000) : offset));
+        return pushedOf(looks) === 0;
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('of one application alone is none: it is rolled back', () => {
+    expect(pushedOf([NOW])).toBe(1);
+  });
+});
+
 describe('settling', () => {
   const others = names.map((name) => analysed(name));
 
@@ -119,6 +158,16 @@ describe('settling', () => {
   it('is over after its time when nobody looks bad', () => {
     expect(settlesUntil(facts({ now: DECIDED + 4_999, analysed: others }))).toBe(DECIDED + 5_000);
     expect(settlesUntil(facts({ now: DECIDED + 5_000, analysed: others }))).toBeNull();
+  });
+
+  it('takes a few looks at others that show nothing, where they come soon', () => {
+    const soon = names.slice(0, 4).map((name, at) => analysed(name, { nextAt: DECIDED + 6_000 + at * 1_000 }));
+    expect(settlesUntil(facts({ now: DECIDED + 5_000, analysed: soon }))).toBe(DECIDED + 6_500);
+    const [first, second, ...rest] = soon.map((one) => ({ ...one, lastAt: DECIDED + 5_000 }));
+    if (first === undefined || second === undefined) throw new Error('too few');
+    expect(settlesUntil(facts({ now: DECIDED + 5_000, analysed: [first, ...soon.slice(1)] }))).toBe(DECIDED + 7_500);
+    expect(settlesUntil(facts({ now: DECIDED + 5_000, analysed: [first, second, ...rest] }))).toBeNull();
+    expect(settlesUntil(facts({ now: DECIDED + 15_000, analysed: soon }))).toBeNull();
   });
 
   it('goes on to the next look of the others while one of them looks bad, and no longer than a minute', () => {

@@ -10,6 +10,9 @@ import { durationText, fewOf } from './words.ts';
 const LEAST_FOR_SHARE = 4;
 /** Where something smoulders, the others' next look is awaited, but no longer than this. */
 const LONGEST_SETTLE_MS = 60_000;
+/** Where nothing does, a few looks of others at the same thing are awaited that show nothing, but no longer than so many times. */
+const ENOUGH_LOOKS = 2;
+const CALM_SETTLES = 3;
 /** What a look decides is stored shortly after it. */
 const LOOK_MS = 500;
 
@@ -40,7 +43,8 @@ export function fleetBreaker(facts: Facts): Held | null {
 /**
  * Until when a rollback waits for others to turn bad, too, so that the first one of a shared fault is held as well; null
  * when there is nothing to wait for. Most wait for nothing: only where enough applications are being analysed on the
- * same source, cluster or repository, a short time; and longer only where some of them look bad already.
+ * same source, cluster or repository, a short time, in which two of them should be looked at; and longer only where some
+ * of them look bad already.
  */
 export function settlesUntil(facts: Facts): number | null {
   const { now, rollback, fleet, crowd } = facts;
@@ -64,8 +68,10 @@ export function settlesUntil(facts: Facts): number | null {
   const smoulders =
     [...bad].some((application) => application !== rollback.application && isNeighbour(application)) ||
     neighbours.some(({ leans }) => leans);
-  const last = decided + Math.max(settle, LONGEST_SETTLE_MS);
-  if (!smoulders || now >= last) return null;
+  const looked = neighbours.filter(({ lastAt }) => (lastAt ?? -Infinity) >= decided).length;
+  if (!smoulders && looked >= ENOUGH_LOOKS) return null;
+  const last = decided + (smoulders ? Math.max(settle, LONGEST_SETTLE_MS) : settle * CALM_SETTLES);
+  if (now >= last) return null;
   const looks = neighbours.flatMap(({ nextAt, lastAt }) =>
     nextAt === null || (lastAt ?? -Infinity) >= decided ? [] : [nextAt + LOOK_MS],
   );

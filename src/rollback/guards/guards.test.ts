@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Proposed } from '../../forge/port.ts';
 import type { Reverter } from '../../git/port.ts';
@@ -247,6 +248,14 @@ describe('guards', () => {
   it('name every one that holds, for whoever asks before', () => {
     const facts = guardFacts({ stopped: [stop], liveSince: NOW - 25 * HOUR, plan: { ...PLAN, prunes: ['a volume'] } });
     expect(allHolding(facts).map(({ code }) => code)).toEqual(['stopped_globally', 'too_old', 'destructive_prune']);
+  });
+
+  it('are all in docs/guards.md, in their order', () => {
+    const page = readFileSync(new URL('../../../docs/guards.md', import.meta.url), 'utf8');
+    const rows = [...page.matchAll(/^\| `([a-z_]+)` +\|.*\| (yes|no) +\|/gm)].map(([, code, asked]) => `${code} ${asked}`);
+    const known = new Set(CASES.map(({ code, asked }) => `${code} ${asked ? 'yes' : 'no'}`));
+    expect(rows.filter((row) => !row.startsWith('plan_changed') && !row.startsWith('fleet_breaker'))).toEqual([...known]);
+    expect(rows).toContain('fleet_breaker no');
   });
 
   it('leave what they hold in the record, final only for a human no', () => {
