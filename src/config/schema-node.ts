@@ -99,6 +99,7 @@ export function branchFor(node: SchemaNode, value: unknown): SchemaNode | undefi
   if (isMap(value)) {
     return node.anyOf.find((branch) => (branch.required ?? []).some((key) => Object.hasOwn(value, key)));
   }
+  if (Array.isArray(value)) return node.anyOf.find((branch) => branch.type === 'array');
   return node.anyOf.find((branch) => branch.type === typeof value || (branch.type === 'integer' && typeof value === 'number'));
 }
 

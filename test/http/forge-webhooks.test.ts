@@ -28,7 +28,7 @@ async function world(change: { readSecret?: (file: string) => Promise<string> } 
   const hints: Hint[] = [];
   const server = serve({
     // Callers need tokens everywhere else.
-    tokens: [{ name: 'ci', sha256: sha256('x'), scopes: ['read'], applications: null }],
+    tokens: [{ name: 'ci', sha256: sha256('x'), scopes: ['analyses:read'] }],
     forges: { of: (name) => forges.get(name), onHint: (hint) => void hints.push(hint) },
   });
   return { server, hints };

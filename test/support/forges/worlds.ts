@@ -113,7 +113,7 @@ export function webhookOf(
   const body = Buffer.from(JSON.stringify(type === 'gitlab' ? asGitlab : asGithub));
   const hmac = createHmac('sha256', WEBHOOK_SECRET).update(body).digest('hex');
   const event = kind === 'push' ? 'push' : 'pull_request';
-  const headers = {
+  const headers: Record<string, string> = {
     github: { 'x-github-event': event, 'x-github-delivery': '72d3162e-cc78', 'x-hub-signature-256': `sha256=${hmac}` },
     gitlab: {
       'x-gitlab-event': kind === 'push' ? 'Push Hook' : 'Merge Request Hook',
