@@ -52,8 +52,8 @@ export const REMOTE = 'o';
 /** Every fetch that brings something leaves a pack behind; above this many the small ones are joined. */
 const PACKS = 50;
 
-/** What a killed git may leave behind in the folder of the mirror; each of them would stop every later fetch or commit. */
-const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD', 'refs/davylamp/scratch'];
+/** What a killed git may leave behind in the folder of the mirror; each of them would stop every later fetch. */
+const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD'];
 const CRASH_REPORT = 'fast_import_crash_';
 const LOCKED = /cannot lock ref|\.lock': File exists/;
 
@@ -209,6 +209,7 @@ export class Clone {
   async #discard(reason: string): Promise<void> {
     this.#options.log.warn({ repository: this.#options.name, reason }, 'the mirror is thrown away and cloned anew');
     await rm(this.#place.gitDir, { recursive: true, force: true });
+    await this.#scratch.clear();
     this.#isOpen = false;
     this.#isDamaged = false;
     this.#walkedHead = '';

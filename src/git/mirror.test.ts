@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { setMaxListeners } from 'node:events';
 import { chmod, cp, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -44,6 +45,16 @@ async function commandLines(): Promise<Map<number, string>> {
     }
   }
   return found;
+}
+
+/** Whether a process was started by this one. */
+function isChild(id: number): boolean {
+  try {
+    return readFileSync(`/proc/${id}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === String(process.pid);
+  } catch {
+    // It ended meanwhile.
+    return false;
+  }
 }
 
 describe('the mirror', () => {
@@ -296,6 +307,46 @@ describe('the mirror', () => {
     },
     { damage: 'the branch is empty', doIt: (mirror) => writeFile(join(mirror, 'refs', 'remotes', 'o', 'main'), '') },
     {
+      damage: 'a pack is gone',
+      doIt: async (mirror) => {
+        for (const file of await filesBelow(join(mirror, 'objects', 'pack'))) if (file.endsWith('.pack')) await rm(file);
+      },
+    },
+    {
+      damage: 'all packs and their indexes are gone',
+      doIt: (mirror) => rm(join(mirror, 'objects', 'pack'), { recursive: true }),
+    },
+    ...[0, 100, 1_100].map((length) => ({
+      damage: `the index of every pack is cut to ${length} bytes`,
+      doIt: async (mirror: string) => {
+        for (const file of await filesBelow(join(mirror, 'objects', 'pack'))) {
+          if (!file.endsWith('.idx')) continue;
+          await chmod(file, 0o644);
+          await truncate(file, length);
+        }
+      },
+    })),
+    {
+      damage: 'every pack is cut short',
+      doIt: async (mirror) => {
+        for (const file of await filesBelow(join(mirror, 'objects', 'pack'))) {
+          if (!file.endsWith('.pack')) continue;
+          await chmod(file, 0o644);
+          await truncate(file, 40);
+        }
+      },
+    },
+    { damage: 'all refs are gone', doIt: (mirror) => rm(join(mirror, 'refs'), { recursive: true }) },
+    { damage: 'the packed refs are garbage', doIt: (mirror) => writeFile(join(mirror, 'packed-refs'), '\0\0 garbage\n') },
+    {
+      damage: 'the branch points to nothing',
+      doIt: (mirror) => writeFile(join(mirror, 'refs', 'remotes', 'o', 'main'), `${'1'.repeat(40)}\n`),
+    },
+    {
+      damage: 'the shallow file is garbage',
+      doIt: (mirror) => writeFile(join(mirror, 'shallow'), 'garbage\n'),
+    },
+    {
       damage: 'the branch is locked for ever',
       doIt: (mirror) => writeFile(join(mirror, 'refs', 'remotes', 'o', 'main.lock'), ''),
     },
@@ -321,6 +372,70 @@ describe('the mirror', () => {
       expect(await repository.push(commit, null, signal)).toBe('pushed');
       expect(await world.read('apps/shop/a.yaml')).toBe('image: 1\n');
     });
+  });
+
+  it('takes away the locks that a killed git left, without a restart and without cloning anew', async () => {
+    await repository.refresh(signal);
+    const mirror = await gitDir();
+    await writeFile(join(mirror, 'refs', 'remotes', 'o', 'main.lock'), '');
+    const later = await world.commit('later', { 'docs.md': 'x\n' });
+    expect(await repository.refresh(signal)).toEqual({ head: later });
+    await revertOf(repository, bad);
+    expect(world.logged.join('\n')).not.toContain('thrown away');
+  });
+
+  it('goes on when what was computed is damaged or gone', async () => {
+    const first = await revertOf(repository, bad);
+    const scratch = (await filesBelow(world.options.folder)).filter((file) => file.includes('.scratch/'));
+    expect(scratch.length).toBeGreaterThan(0);
+    for (const file of scratch) {
+      await chmod(file, 0o644);
+      await truncate(file, 3);
+    }
+    await expect(repository.push(first, null, signal)).rejects.toMatchObject({ code: 'git_mirror_corrupt', retryable: true });
+    await repository.refresh(signal);
+    await expect(repository.push(first, null, signal)).rejects.toMatchObject({ code: 'commit_unknown' });
+    expect(await revertOf(repository, bad)).toBe(first);
+    for (const name of await readdir(world.options.folder)) {
+      if (name.endsWith('.scratch')) await rm(join(world.options.folder, name), { recursive: true });
+    }
+    await expect(repository.push(first, null, signal)).rejects.toMatchObject({ code: 'commit_unknown' });
+    expect(await repository.push(await revertOf(repository, bad), null, signal)).toBe('pushed');
+  });
+
+  it('sees its own push at once, and keeps it when it fetches', async () => {
+    const commit = await revertOf(repository, bad);
+    await repository.push(commit, null, signal);
+    expect((await repository.commit(commit, signal)).onBranch).toBe(true);
+    expect(await repository.revert(order(bad), signal)).toEqual({ kind: 'nothing_to_revert', head: commit });
+    const later = await world.commit('later', { 'docs.md': 'x\n' });
+    await repository.refresh(signal);
+    for (const name of await readdir(world.options.folder)) {
+      if (name.endsWith('.scratch')) await rm(join(world.options.folder, name), { recursive: true });
+    }
+    expect(await repository.isAncestor(commit, later, signal)).toBe(true);
+    expect(await repository.diff(commit, 1_000, signal)).toContain('+image: 1');
+  });
+
+  it('goes on after a git that was killed in the middle of a fetch', async () => {
+    await repository.refresh(signal);
+    const later = await world.commit('later', { 'docs.md': 'x\n' });
+    world.server.fault('hang');
+    const refresh = thrownBy(repository.refresh(signal));
+    const ours = async () =>
+      [...(await commandLines())].filter(([, line]) => /^git( |-remote)/.test(line) && line.includes('fetch'));
+    const mine = await vi.waitFor(
+      async () => {
+        const found = (await ours()).filter(([id]) => isChild(id));
+        expect(found.length).toBeGreaterThan(0);
+        return found;
+      },
+      { timeout: 10_000 },
+    );
+    for (const [id] of mine) process.kill(id, 'SIGKILL');
+    expect(await refresh).toMatchObject({ retryable: true });
+    world.server.fault(null);
+    expect(await repository.refresh(signal)).toEqual({ head: later });
   });
 
   it('does not call a commit unknown because the mirror has lost it', async () => {

@@ -1,9 +1,10 @@
+import { mkdirSync, type Dirent } from 'node:fs';
 import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing } from './files.ts';
 
 /** A folder that holds more than this is closed, and another one begun. */
-const FILES = 2_000;
+const FILES = 500;
 const BYTES = 32 * 1024 * 1024;
 /** So many commits are made between two looks at the size. */
 const LOOK_EVERY = 16;
@@ -48,10 +49,17 @@ export class Scratch {
     this.#made = 0;
   }
 
+  /** Throws everything away: a half-written object would be found damaged for ever, as git does not write it again. */
+  async clear(): Promise<void> {
+    await rm(this.#root, { recursive: true, force: true });
+  }
+
   /** Variables that make git write to the newest folder and read from all of them and from the mirror. */
   environment(): Record<string, string> {
     const [own = this.#objects, ...others] = this.#folders;
     if (own === this.#objects) return {};
+    // git takes a repository without a folder of objects for none; another instance may have thrown everything away.
+    mkdirSync(own, { recursive: true, mode: 0o700 });
     return { GIT_OBJECT_DIRECTORY: own, GIT_ALTERNATE_OBJECT_DIRECTORIES: [this.#objects, ...others].map(quoted).join(':') };
   }
 
@@ -61,7 +69,6 @@ export class Scratch {
     if (own === undefined) return;
     this.#made += 1;
     if (this.#made % LOOK_EVERY === 0 && (await isLarge(own))) await this.begin();
-    else await mkdir(own, { recursive: true });
   }
 }
 
@@ -80,10 +87,19 @@ async function isNew(folder: string): Promise<boolean> {
   }
 }
 
+async function entriesBelow(folder: string): Promise<Dirent[]> {
+  try {
+    return await readdir(folder, { recursive: true, withFileTypes: true });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
 async function isLarge(folder: string): Promise<boolean> {
   let bytes = 0;
   let files = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+  for (const entry of await entriesBelow(folder)) {
     if (!entry.isFile()) continue;
     files += 1;
     if (files > FILES) return true;
