@@ -5,7 +5,7 @@ import type { Repository } from '../git/port.ts';
 import { EXAMPLES } from '../http/examples.ts';
 import type { ExecutorContext, Step } from './context.ts';
 import type { Policy } from './policy.ts';
-import { followProposal, propose, statusOf } from './proposing.ts';
+import { followProposal, propose, rollbackOfBranch, statusOf } from './proposing.ts';
 import type { Rollback } from './record.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
@@ -303,6 +303,13 @@ describe('a proposal', () => {
     branch.commit('good', OURS);
     expect((await propose(context(), pushed, never)).next).toMatchObject({ state: 'pushed', revertCommit: OURS });
     expect(orders).toEqual([]);
+  });
+
+  it('is known by its branch', () => {
+    expect(rollbackOfBranch('davylamp/rb-0f')).toBe('rb-0f');
+    for (const other of ['main', 'davylamp/rb-0f/x', 'davylamp/', 'x/davylamp/rb-0f', 'davylamp/rb-../y']) {
+      expect(rollbackOfBranch(other)).toBeNull();
+    }
   });
 
   it('keeps the status of a commit within what forges take', () => {

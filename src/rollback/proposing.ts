@@ -95,6 +95,11 @@ function forgeOf(context: ExecutorContext, rollback: Rollback): Forge | null {
   return forge?.can.propose === true ? forge : null;
 }
 
+/** The rollback whose proposal a branch is; null for everybody else's branches. */
+export function rollbackOfBranch(branch: string): string | null {
+  return /^davylamp\/(rb-[0-9a-f]+)$/.exec(branch)?.[1] ?? null;
+}
+
 /** Short name of the branch that holds our commit. */
 function branchOf({ id, revertRef }: Rollback): string {
   return revertRef?.replace(/^refs\/heads\//, '') ?? `davylamp/${id}`;

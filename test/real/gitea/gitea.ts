@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createServer, type IncomingMessage } from 'node:http';
 import { access, chmod, cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import process from 'node:process';
+import { promisify } from 'node:util';
 import { systemClock } from '../../../src/clock.ts';
 import { createForge } from '../../../src/forge/registry.ts';
 import { createHttpClient } from '../../../src/net/client.ts';
@@ -15,6 +16,8 @@ import type { ForgeWorld } from '../../conformance/forge.ts';
 const VERSION = 'v1.26.0';
 const CACHE = fileURLToPath(new URL(`../../../.cache/gitea-${VERSION}`, import.meta.url));
 const BUILD_MS = 900_000;
+const MAX_OUTPUT = 16_777_216;
+const execute = promisify(execFile);
 const START_MS = 60_000;
 const DELIVERY_MS = 20_000;
 const SECRET = 'w3bh00k-s3cr3t-of-the-test';
@@ -30,17 +33,15 @@ async function giteaFolder(): Promise<string> {
   );
   if (isThere) return CACHE;
   const go = { ...process.env, GOFLAGS: '-mod=mod' };
-  const got = spawnSync('go', ['mod', 'download', '-json', `code.gitea.io/gitea@${VERSION}`], { encoding: 'utf8', env: go });
-  if (got.status !== 0) throw new Error(`the sources of Gitea ${VERSION} cannot be fetched: ${got.stderr}`);
+  const got = await execute('go', ['mod', 'download', '-json', `code.gitea.io/gitea@${VERSION}`], { env: go });
   const { Dir: sources } = JSON.parse(got.stdout) as { Dir: string };
   const making = `${CACHE}.making`;
   await rm(making, { recursive: true, force: true });
   await cp(sources, making, { recursive: true });
   // The module cache is read-only.
-  spawnSync('chmod', ['-R', 'u+w', making]);
+  await execute('chmod', ['-R', 'u+w', making]);
   const args = ['build', '-p', '2', '-tags', 'sqlite sqlite_unlock_notify', '-o', 'gitea', '.'];
-  const made = spawnSync('go', args, { cwd: making, encoding: 'utf8', env: go, timeout: BUILD_MS });
-  if (made.status !== 0) throw new Error(`Gitea ${VERSION} cannot be built: ${made.stderr.slice(-2_000)}`);
+  await execute('go', args, { cwd: making, env: go, timeout: BUILD_MS, maxBuffer: MAX_OUTPUT });
   await chmod(join(making, 'gitea'), 0o755);
   await rename(making, CACHE);
   return CACHE;
@@ -60,16 +61,10 @@ export async function giteaWorld(): Promise<ForgeWorld> {
   const ini = join(folder, 'app.ini');
   await mkdir(join(folder, 'data'), { recursive: true });
   await writeFile(ini, settings(folder, program, port));
-  const run = (args: string[]) => {
-    const { status, stdout, stderr } = spawnSync(join(program, 'gitea'), ['-c', ini, ...args], {
-      encoding: 'utf8',
-      env: environment,
-    });
-    if (status !== 0) throw new Error(`gitea ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  };
-  run(['migrate']);
-  const user = (name: string, more: string[]) => {
+  const run = async (args: string[]) =>
+    (await execute(join(program, 'gitea'), ['-c', ini, ...args], { env: environment, maxBuffer: MAX_OUTPUT })).stdout;
+  await run(['migrate']);
+  const user = async (name: string, more: string[]) => {
     const flags = [
       '--username',
       name,
@@ -79,13 +74,13 @@ export async function giteaWorld(): Promise<ForgeWorld> {
       `${name}@gitea.test`,
       '--must-change-password=false',
     ];
-    const said = run(['admin', 'user', 'create', ...flags, '--access-token', '--access-token-name', 'test', ...more]);
+    const said = await run(['admin', 'user', 'create', ...flags, '--access-token', '--access-token-name', 'test', ...more]);
     return /created\.\.\. ([0-9a-f]{40})/.exec(said)?.[1] ?? '';
   };
-  const admin = user('root-of-test', ['--admin', '--access-token-scopes', 'all']);
+  const admin = await user('root-of-test', ['--admin', '--access-token-scopes', 'all']);
   // What the documentation says that a token needs, and no more.
-  const ours = user('lamp', ['--access-token-scopes', 'write:repository,write:issue,read:user']);
-  const robins = user('robin', ['--access-token-scopes', 'all']);
+  const ours = await user('lamp', ['--access-token-scopes', 'write:repository,write:issue,read:user']);
+  const robins = await user('robin', ['--access-token-scopes', 'all']);
   const server = spawn(join(program, 'gitea'), ['-c', ini, 'web'], { env: environment, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   server.stderr.on('data', (piece: Buffer) => {
