@@ -59,6 +59,8 @@ describe('the OpenAPI document', () => {
       'getRollbackJournal get /api/v1/rollbacks/{id}/journal',
       'approveRollback post /api/v1/rollbacks/{id}/approve',
       'refuseRollback post /api/v1/rollbacks/{id}/refuse',
+      'setSwitch post /api/v1/switches',
+      'listSwitches get /api/v1/switches',
       'listLedger get /api/v1/applications/{application}/ledger',
       'markRevision post /api/v1/applications/{application}/ledger/{revision}/mark',
       'receiveAlerts post /webhooks/alertmanager',

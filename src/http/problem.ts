@@ -112,6 +112,8 @@ export const STATUS_OF_CODE: Readonly<Record<string, ProblemStatus>> = {
   other_repository: 409,
   backup_running: 409,
   configuration_changed: 409,
+  git_auth_failed: 409,
+  git_repository_missing: 409,
   reload_needs_restart: 409,
   config_invalid: 422,
   config_unreadable: 422,

@@ -1,9 +1,11 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RollbackPreview } from '../../src/rollback/preview.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
 import { fleetWorld } from '../support/fleet-world.ts';
 import { startService } from '../support/running-service.ts';
-import { serviceWorld, type ServiceWorld } from '../support/service-world.ts';
+import { GIT_TOKEN, serviceWorld, type ServiceWorld } from '../support/service-world.ts';
 
 const BAD = { errorShare: 0.3 };
 type Service = Awaited<ReturnType<typeof startService>>;
@@ -152,6 +154,9 @@ describe('a request that cannot be carried out', () => {
         expect(body.detail.length).toBeGreaterThan(20);
       }
     }
+    await writeFile(join(world.folder, 'token'), 'a token that was revoked');
+    expect((await ask(service, world.bad)).body).toMatchObject({ status: 409, code: 'git_auth_failed' });
+    await writeFile(join(world.folder, 'token'), GIT_TOKEN);
     expect((await service.call('GET', '/api/v1/rollbacks')).body).toEqual({ items: [], next: null });
     expect((await world.commits())[0]?.sha).toBe(back);
     expect(world.rollout.calls).toEqual([]);
