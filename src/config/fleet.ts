@@ -30,6 +30,7 @@ export function fleetPolicy(config: ResolvedConfig): FleetPolicy {
 function sharedBy({ repository, delivery, template }: ResolvedApplication, config: ResolvedConfig): string[] {
   const metrics = Object.values(config.templates[template]?.metrics ?? {});
   const sources = new Set(metrics.map(({ source }) => source));
-  const cluster = 'cluster' in delivery ? [`cluster ${delivery.cluster ?? 'default'}`] : [];
+  const isElsewhere = delivery.type === 'http' || delivery.type === 'none';
+  const cluster = isElsewhere ? [] : [`cluster ${delivery.cluster ?? 'default'}`];
   return [...cluster, `repository ${repository}`, ...[...sources].map((source) => `source ${source}`)];
 }
