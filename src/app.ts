@@ -147,6 +147,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       switches: engine.switches,
       ledger: engine.ledger,
       report: engine.report,
+      forges: { of: (name) => parts.forges.get(name), onHint: engine.hinted },
       alerts: alerting,
       ...(options.source !== undefined && { reload: () => reloading.reload('request') }),
       backup: async function* () {
@@ -215,6 +216,10 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         repeat(() => engine.drive(), DRIVE_MS, complain('open work could not be driven')),
         repeat(() => alerting.handling.drive(), DRIVE_MS, complain('open webhooks could not be driven')),
       );
+      for (const [repository, { type, verified }] of parts.forges) {
+        if (!verified)
+          log.warn({ code: 'forge_unverified', repository, type }, 'this forge was never run against the real thing');
+      }
       parts.start();
       const catchUp = new AbortController();
       engine.ledgerWatch.start(catchUp.signal).catch(complain('the ledger could not be caught up'));

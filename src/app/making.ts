@@ -20,6 +20,9 @@ import type { Tracing } from '../observability/tracing.ts';
 import type { MetricSource } from '../sources/port.ts';
 import { createSource } from '../sources/registry.ts';
 
+/** For the token that a GitHub App gets of its forge. */
+const APP_TOKEN_TIMEOUT_MS = 15_000;
+
 export interface MakingDependencies {
   http: HttpClient;
   log: Logger;
@@ -109,7 +112,15 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
     channel(name, config) {
       return createChannel(config, { http, now: () => clock.now(), readSecret: secretOf(`notify.channels.${name}`) });
     },
-    credentialOf(name, { username, tokenFile }) {
+    credentialOf(name, config) {
+      const { username, tokenFile, forge } = config;
+      if (tokenFile === undefined && typeof forge !== 'string' && forge.app !== undefined) {
+        let made: Promise<Forge> | undefined;
+        return async () => {
+          const app = await (made ??= makers.forge(name, config));
+          return (await app.gitCredential?.(AbortSignal.timeout(APP_TOKEN_TIMEOUT_MS))) ?? null;
+        };
+      }
       const read = secretOf(`repositories.${name}.tokenFile`);
       return async () => (tokenFile === undefined ? null : { username, token: await read(tokenFile) });
     },

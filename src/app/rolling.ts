@@ -3,14 +3,19 @@ import type { Analyses } from '../analysis/analyses.ts';
 import type { Timeline } from '../analysis/timeline.ts';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
+import { codeOf } from '../errors.ts';
+import { proposalOrder } from '../forge/ordering.ts';
+import type { ForgeEvent } from '../forge/port.ts';
+import type { MetricJudgement } from '../judges/judge.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { LedgerWatch } from '../ledger/watching.ts';
 import { Notifier } from '../notify/notifier.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { JobQueue } from '../queue/port.ts';
-import type { ExecutorContext } from '../rollback/context.ts';
+import { repositoryOf, type ExecutorContext } from '../rollback/context.ts';
 import { Executor } from '../rollback/executor.ts';
+import { rollbackOfBranch } from '../rollback/proposing.ts';
 import { noticesOf } from '../rollback/notices.ts';
 import { previewOf, sketchOf } from '../rollback/preview.ts';
 import { Reconciler } from '../rollback/reconciling.ts';
@@ -26,6 +31,7 @@ import { tellRollback } from './telling.ts';
 /** Rollbacks that are looked through for what was not told yet. */
 const MOST_RECENT = 200;
 const JOURNAL_LIMIT = 500;
+const HINT_TIMEOUT_MS = 60_000;
 
 export interface RollingDependencies {
   store: Store;
@@ -62,6 +68,16 @@ export function createRolling(deps: RollingDependencies) {
     const { publicUrl } = parts.current.config.server;
     return publicUrl === undefined ? null : `${publicUrl.replace(/\/+$/, '')}/api/v1/rollbacks/${id}`;
   };
+  /** Figures for the pull request; an analysis that is kept no more has none. */
+  const metricsOf = async ({ analysis }: Rollback): Promise<readonly MetricJudgement[]> => {
+    if (analysis === null) return [];
+    try {
+      return (await analyses.get(analysis)).judgement?.metrics ?? [];
+    } catch (error) {
+      if (codeOf(error) !== 'analysis_unknown') throw error;
+      return [];
+    }
+  };
   const onMoved = (rollback: Rollback) => {
     tellRollback(rollback, log, metrics, clock);
     notifier.soon(rollback.id);
@@ -90,6 +106,16 @@ export function createRolling(deps: RollingDependencies) {
     repositories,
     deliveries,
     forgeOf: (repository) => forges.get(repository) ?? null,
+    proposalOrder: async (rollback, signal) => {
+      const { forge } = parts.current.config.repositories[rollback.repository] ?? { forge: 'none' as const };
+      const about = {
+        repository: repositoryOf(context, rollback),
+        forge,
+        metrics: await metricsOf(rollback),
+        url: urlOf(rollback),
+      };
+      return proposalOrder(rollback, about, signal);
+    },
     ledger,
     switches,
     get fleet() {
@@ -157,6 +183,15 @@ export function createRolling(deps: RollingDependencies) {
     switches,
     returns,
     notifier,
+    /** What a forge's webhook says is a hint: what it is about is looked at now, and not only at its next turn. */
+    hinted: ({ repository, branch, kind }: { repository: string } & Pick<ForgeEvent, 'branch' | 'kind'>): void => {
+      const id = branch === null ? null : rollbackOfBranch(branch);
+      if (id !== null) rollbacks.wake(id).catch(complain('a rollback could not be woken'));
+      else if (kind === 'push') {
+        const pushed = repositories.get(repository);
+        pushed?.refresh(AbortSignal.timeout(HINT_TIMEOUT_MS)).catch(complain(`repository ${repository} could not be fetched`));
+      }
+    },
     report: (application: string, since: number, signal: AbortSignal) =>
       reportOf({ store, clock, policies, repositories }, application, since, signal),
   };
