@@ -45,6 +45,8 @@ export class Reconciler {
   readonly #reconciled = new Set<string>();
   readonly #failed = new Map<string, { times: number; nextAt: number }>();
   #epoch: string | null = null;
+  /** This process has worked with a data set that is gone. */
+  #bereft = false;
 
   constructor(context: ReconcilerContext) {
     this.#context = context;
@@ -74,7 +76,10 @@ export class Reconciler {
     if (this.#epoch === null || (await store.condition()).code === 'state_lost') {
       const epoch = await store.epoch();
       if (epoch !== this.#epoch) this.#reconciled.clear();
-      if (this.#epoch !== null && epoch !== this.#epoch) this.#context.onLost();
+      if (this.#epoch !== null && epoch !== this.#epoch) {
+        this.#bereft = true;
+        this.#context.onLost();
+      }
       this.#epoch = epoch;
     }
     const epoch = this.#epoch;
@@ -83,7 +88,8 @@ export class Reconciler {
     if (open.length === 0) return;
     const markers = await store.getMany('state', open.map(idOf));
     const unread = open.filter((name, at) => {
-      if ((markers[at]?.value as Marker | undefined)?.epoch !== epoch) return true;
+      // What this process pushed at that moment may be younger than the reading of another process.
+      if (this.#bereft || (markers[at]?.value as Marker | undefined)?.epoch !== epoch) return true;
       this.#reconciled.add(name);
       return false;
     });
