@@ -5,6 +5,7 @@ import { CodedError } from '../errors.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RecordWrite, Store, StoredRecord } from '../store/port.ts';
+import { refuseUnlisted } from './arguments.ts';
 import { noMeasurements } from './measuring.ts';
 import { applicationUnknown } from './nearest.ts';
 import type { AnalysisPlan } from './plan.ts';
@@ -17,6 +18,8 @@ export interface AnalysedApplication {
   name: string;
   plan: AnalysisPlan;
   arguments: Readonly<Record<string, string>>;
+  /** Names of those that a request may set instead. */
+  requestArguments: readonly string[];
 }
 
 export interface AnalysesContext {
@@ -57,8 +60,8 @@ export class Analyses {
    * Stores the request, then queues its first tick; when it resolves, nothing of it can be lost.
    *
    * @param by.idempotencyKey the same key of the same caller yields the same analysis
-   * @throws CodedError `application_unknown` (details.nearest), `revision_unknown`, `idempotency_mismatch`,
-   *   `store_unavailable`, `queue_unavailable`
+   * @throws CodedError `application_unknown` (details.nearest), `argument_refused`, `revision_unknown`,
+   *   `idempotency_mismatch`, `store_unavailable`, `queue_unavailable`
    */
   async start(
     request: AnalysisRequest,
@@ -71,6 +74,7 @@ export class Analyses {
       const earlier = await this.#earlier(keyId, asked);
       if (earlier !== null) return { analysis: await this.#queued(earlier), created: false };
     }
+    refuseUnlisted(request.arguments ?? {}, application);
     const revision = await this.#context.revisionOf(request.application, request.revision ?? null);
     const analysis = this.#fresh(application, revision, request.arguments ?? {});
     const writes = recordsOf(

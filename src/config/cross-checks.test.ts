@@ -142,6 +142,29 @@ describe('arguments', () => {
     ]);
   });
 
+  it('of the labels of a control must be there, too', () => {
+    const control = { templates: { plain: { ...template, control: { app: '${other}' } } }, applications: { shop: application } };
+    expect(errors(control)).toEqual([
+      'applications.shop.arguments.other: is required; template plain asks for it in control.app',
+    ]);
+  });
+
+  it('that every analysis has by itself need no value, and one has no effect', () => {
+    const own = { plain: { ...template, canary: { track: '${application}-${revision}' } } };
+    expect(errors({ templates: own, applications: { shop: application } })).toEqual([]);
+    expect(warnings({ templates: own, applications: { shop: { ...application, arguments: { revision: 'x' } } } })).toEqual([
+      'applications.shop.arguments.revision: is not used: every analysis has its own',
+    ]);
+  });
+
+  it('that a request may set are some that the template asks for', () => {
+    const listed = { ...application, arguments: { track: 'c', service: 's' }, requestArguments: ['track', 'trak', 'revision'] };
+    expect(warnings({ templates: { plain: asking }, applications: { shop: listed } })).toEqual([
+      'applications.shop.requestArguments[1]: is not used by template plain',
+      'applications.shop.requestArguments[2]: is not used: every analysis has its own',
+    ]);
+  });
+
   it('must be asked for in a form that is filled', () => {
     const broken = { ...template, canary: { track: '${ track }' } };
     expect(errors({ templates: { plain: broken } })).toEqual([

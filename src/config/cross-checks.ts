@@ -1,5 +1,6 @@
 import { Value } from 'typebox/value';
 import { parseMatchers } from '../alerts/matchers.ts';
+import { GIVEN_ARGUMENTS } from '../analysis/arguments.ts';
 import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
 import { codeOf, sentenceOf } from '../errors.ts';
@@ -214,7 +215,7 @@ function missingArguments(path: Path, application: JsonMap, templates: ReadonlyM
   const asked = argumentsOf(template);
   const idle = Object.keys(given).filter((argument) => !asked.has(argument));
   for (const [argument, at] of asked) {
-    if (Object.hasOwn(given, argument)) continue;
+    if (Object.hasOwn(given, argument) || GIVEN_ARGUMENTS.includes(argument)) continue;
     const near = nearestName(argument, idle);
     const message = `is required; template ${name} asks for it in ${at.join('.')}`;
     const hint = near === null ? {} : { hint: `did you mean ${argument} where '${near}' stands?` };
@@ -226,14 +227,27 @@ function missingArguments(path: Path, application: JsonMap, templates: ReadonlyM
 function unusedArguments(path: Path, application: JsonMap, templates: ReadonlyMap<string, Template>): Finding[] {
   const name = textAt(application, 'template');
   const template = name === undefined ? undefined : templates.get(name);
-  const values = own(application, 'arguments');
-  if (template === undefined || !isMap(values)) return [];
+  if (template === undefined) return [];
   const asked = argumentsOf(template);
-  return Object.keys(values)
-    .filter((argument) => !asked.has(argument))
-    .map((argument) => ({
-      path: [...path, 'arguments', argument],
-      part: 'key',
-      message: `is not used by template ${name ?? ''}`,
-    }));
+  const values = own(application, 'arguments');
+  const requested = own(application, 'requestArguments');
+  const named: { argument: unknown; at: Path; part: Finding['part'] }[] = [
+    ...Object.keys(isMap(values) ? values : {}).map((argument) => ({
+      argument,
+      at: ['arguments', argument],
+      part: 'key' as const,
+    })),
+    ...(Array.isArray(requested) ? requested : []).map((argument: unknown, at) => ({
+      argument,
+      at: ['requestArguments', at],
+      part: 'value' as const,
+    })),
+  ];
+  return named.flatMap(({ argument, at, part }): Finding[] => {
+    if (typeof argument !== 'string') return [];
+    const given = GIVEN_ARGUMENTS.includes(argument);
+    if (asked.has(argument) && !given) return [];
+    const message = given ? 'is not used: every analysis has its own' : `is not used by template ${name ?? ''}`;
+    return [{ path: [...path, ...at], part, message }];
+  });
 }

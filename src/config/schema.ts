@@ -90,7 +90,14 @@ export const Application = Type.Object(
     arguments: Type.Optional(
       Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
         ...named,
-        description: 'What ${name} stands for in the template.',
+        description: 'What ${name} stands for in the template; ${application} and ${revision} are there by themselves.',
+      }),
+    ),
+    requestArguments: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), {
+        maxItems: 50,
+        default: [],
+        description: 'Names of arguments that a request may set for its own analysis, instead of the value above; no other.',
       }),
     ),
     alerts: Type.Optional(
