@@ -179,6 +179,22 @@ describe('a changed configuration', () => {
   );
 
   it(
+    'of what is an old alert holds for the next alert',
+    async () => {
+      const { original, hangUp, call } = await begin({ mode: 'shadow', more: `    alerts: [{ matchers: ['service="shop"'] }]` });
+      const startsAt = new Date(Date.now() - 600_000).toISOString();
+      const told = async (fingerprint: string) => {
+        const alert = { status: 'firing', labels: { alertname: 'Errors', service: 'shop' }, startsAt, fingerprint };
+        return (await call('POST', '/webhooks/alertmanager', { version: '4', alerts: [alert] })).body;
+      };
+      expect(await told('1'.repeat(16))).toEqual({ accepted: 1, duplicate: 0, ignored: 0 });
+      expect(await hangUp(`${original}\nalerts: { window: 1m }\n`)).toMatchObject({ result: 'taken' });
+      expect(await told('2'.repeat(16))).toEqual({ accepted: 0, duplicate: 0, ignored: 1 });
+    },
+    TEST_TIMEOUT_MS,
+  );
+
+  it(
     'is asked for by the API, with an answer that has the places',
     async () => {
       const { original, write, call, world: shop } = await begin();
@@ -189,8 +205,11 @@ describe('a changed configuration', () => {
         status: 422,
         body: { code: 'config_invalid', errors: [{ path: 'applications.shop.mode' }] },
       });
-      await write(original.replace('path: ./data', 'path: ./elsewhere'));
-      expect(await ask()).toMatchObject({ status: 409, body: { code: 'reload_needs_restart' } });
+      await write(`${original.replace('path: ./data', 'path: ./elsewhere')}\nworkers: { ticks: 3 }\n`);
+      expect(await ask()).toMatchObject({
+        status: 409,
+        body: { code: 'reload_needs_restart', errors: [{ path: 'storage.path' }, { path: 'workers.ticks' }] },
+      });
       await write(withSearch(original));
       // The watch of the file may be faster than the call.
       expect((await ask()).body.result).toMatch(/taken|unchanged/);
