@@ -95,6 +95,17 @@ describe('the rooms of src', () => {
     expect([...new Set(sources.map(({ path }) => roomOf(path)))].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
   });
 
+  it('are those of the map in CONTRIBUTING.md, no more and no less', () => {
+    const page = readFileSync(join(root, '..', 'CONTRIBUTING.md'), 'utf8');
+    const map = page.slice(page.indexOf('## The map of the rooms'), page.indexOf('Outside of `src`'));
+    const mapped = [...map.matchAll(/src\/([a-z-]+)(?:\/|\.ts)/g)].map(([, room = '']) => room);
+    const rooms = new Set(sources.map(({ path }) => roomOf(path)));
+    expect([...new Set(mapped)].toSorted()).toEqual([...rooms].toSorted());
+    const listed = /\{([a-z, ]+)\}/.exec(map)?.[1]?.split(', ') ?? [];
+    expect(listed.filter((room) => !rooms.has(room))).toEqual([]);
+    expect([...ADAPTERS, 'net', 'cli'].filter((room) => rooms.has(room) && !listed.includes(room))).toEqual([]);
+  });
+
   it('import in one direction only, siblings never, ports and the HTTP client as types', () => {
     const wrong = sources.flatMap((source) =>
       own(source)
