@@ -113,7 +113,11 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   metrics.configLoaded();
   metrics.watch({
     queue: () => queue.counts(),
-    conditions: async () => ({ store: await store.condition(), queue: await queue.condition() }),
+    conditions: async () => ({
+      store: await store.condition(),
+      queue: await queue.condition(),
+      reconciled: engine.reconciler.condition(),
+    }),
     held: async () => {
       const { records } = await store.list('rollback', { state: 'held', limit: HELD_LIMIT });
       return records.map(({ value }) => value as { application: string; code: string });
@@ -153,7 +157,14 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       metrics,
       log,
       readiness: () =>
-        readinessOf({ store, queue, reconciler: engine.reconciler, journalCopy, draining, configuration: reloading.state }),
+        readinessOf({
+          store,
+          queue,
+          reconciled: engine.reconciler.condition(),
+          journalCopy,
+          draining,
+          configuration: reloading.state,
+        }),
       clock,
     },
     { http, store, clock, configFolder },

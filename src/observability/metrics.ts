@@ -117,6 +117,8 @@ export function createMetrics(known: { version: string; applications: readonly s
     labelNames: ['code'],
     registers,
   });
+  // Alerted on by its increase, so it is shown as 0 before the first one.
+  errors.inc({ code: errorCode('state_lost') }, 0);
   const succeeded = new Gauge({
     name: 'davylamp_source_last_success_timestamp_seconds',
     help: 'When a metric source last answered every query of a read.',

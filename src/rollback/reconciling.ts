@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { OwnRollback, Repository } from '../git/port.ts';
-import type { RecordWrite, Store } from '../store/port.ts';
+import type { RecordWrite, Store, StoreCondition } from '../store/port.ts';
 import { opened } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
@@ -62,8 +62,16 @@ export class Reconciler {
     return this.#epoch ?? '';
   }
 
+  /** Whether automatic rollbacks wait, as it stands on /readyz and in the metrics. */
+  condition(): StoreCondition {
+    const open = this.#open();
+    if (open.length === 0) return { ok: true, code: 'ok', sentence: 'the store agrees with Git' };
+    const sentence = `automatic rollbacks wait until the store was compared with ${open.join(', ')}`;
+    return { ok: false, code: 'state_lost', sentence };
+  }
+
   /** Repositories that still have to be read. */
-  get open(): string[] {
+  #open(): string[] {
     return [...this.#context.repositories.keys()].filter((name) => !this.#reconciled.has(name));
   }
 
@@ -84,7 +92,7 @@ export class Reconciler {
     }
     const epoch = this.#epoch;
     const now = this.#context.clock.now();
-    const open = this.open.filter((name) => (this.#failed.get(name)?.nextAt ?? 0) <= now);
+    const open = this.#open().filter((name) => (this.#failed.get(name)?.nextAt ?? 0) <= now);
     if (open.length === 0) return;
     const markers = await store.getMany('state', open.map(idOf));
     const unread = open.filter((name, at) => {
