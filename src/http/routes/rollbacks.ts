@@ -56,7 +56,10 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
       },
     },
     async (request, reply) => {
-      admit(request.who, request.body.application);
+      const { application } = request.body;
+      admit(request.who, application);
+      // Without the store it is refused at once, not after Git was asked for the commit.
+      await rollbacks.list({ application, limit: 1 });
       const { rollback } = await rollbacks.request(request.body, { name: request.who.name });
       return reply.code(202).header('location', `/api/v1/rollbacks/${rollback.id}`).send(rollback);
     },
