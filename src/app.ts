@@ -36,8 +36,6 @@ import { readVersion } from './version.ts';
 /** Open work is driven again this often, so that a job that was lost is no analysis or rollback that is lost. */
 const DRIVE_MS = 30_000;
 const GIT_VERSION_TIMEOUT_MS = 10_000;
-/** However long the configuration says: what follows has to end before a supervisor kills the process. */
-const MOST_DRAIN_DELAY_MS = 10_000;
 /** So many held rollbacks are shown in the metrics. */
 const HELD_LIMIT = 500;
 
@@ -237,8 +235,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     async announceEnd() {
       draining = true;
       metrics.draining();
-      const delay = Math.min(parseDuration(reloading.current.server.drainDelay), MOST_DRAIN_DELAY_MS);
-      if (delay > 0) await sleep(delay);
+      await sleep(parseDuration(reloading.current.server.drainDelay));
     },
     async close() {
       draining = true;
