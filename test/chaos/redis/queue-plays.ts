@@ -112,32 +112,55 @@ function killed(seconds: number): Play {
   };
 }
 
-function stopped(stops: number, locks: Locks): Play {
-  return (stage) => stoppedTimes(stage, stops, locks);
-}
+const STOPS = 3;
 
-async function stoppedTimes(stage: Stage, stops: number, locks: Locks): Promise<string> {
+async function stopped(stage: Stage): Promise<string> {
   const { queue, crew } = stage;
   const keys = Array.from({ length: 20 }, (_, n) => `analysis${n}`);
   await Promise.all(keys.map((key) => queue.enqueue({ kind: 'tick', key })));
-  for (let turn = 0; turn < stops; turn += 1) {
+  for (let turn = 0; turn < STOPS; turn += 1) {
     const [holder, other] = turn % 2 === 0 ? crew : crew.toReversed();
     if (holder === undefined || other === undefined) throw new Error('two processes are needed');
     await holder.says('middle');
     holder.signal('SIGSTOP');
     // Past its locks: the other one has to take over what it holds.
-    await sleep(locks.lockMs + 3 * locks.stalledCheckMs);
+    await sleep(QUICK.lockMs + 3 * QUICK.stalledCheckMs);
     holder.signal('SIGCONT');
-    if (turn < stops - 1) await holder.says('middle');
+    if (turn < STOPS - 1) await holder.says('middle');
   }
+  return `${await allDone(stage, keys, 50)}; ${lateEffects(crew)} late effects refused`;
+}
+
+const QUIET_MS = 2_000;
+const TAKE_OVER_DEADLINE_MS = 60_000;
+
+/** The other process does its own share, then what the stopped one holds; that one is woken in the middle of it. */
+async function stoppedAsShipped(stage: Stage): Promise<string> {
+  const { queue, crew } = stage;
+  const keys = Array.from({ length: 20 }, (_, n) => `analysis${n}`);
+  await Promise.all(keys.map((key) => queue.enqueue({ kind: 'tick', key })));
+  const [holder, other] = crew;
+  if (holder === undefined || other === undefined) throw new Error('two processes are needed');
+  await holder.says('middle');
+  holder.signal('SIGSTOP');
+  const from = performance.now();
+  await until('the other one has done its share', async () => performance.now() - other.saidAt > QUIET_MS);
+  await other.says('middle', TAKE_OVER_DEADLINE_MS);
+  const taken = (performance.now() - from) / 1_000;
+  holder.signal('SIGCONT');
   const said = await allDone(stage, keys, 50);
+  return `${said}; taken over after ${taken.toFixed(1)} s, ${lateEffects(crew)} late effects refused`;
+}
+
+/** How many effects of a process that was stopped in the middle of them were refused. */
+function lateEffects(crew: readonly CrewMember[]): number {
   const refused = crew.flatMap((member) => member.refused);
   must(refused.length > 0, 'no stopped process was woken in the middle of an effect');
   must(
     refused.every((line) => line.endsWith(' conflict')),
     `refused for another reason: ${refused.join(', ')}`,
   );
-  return `${said}; ${refused.length} late effects refused`;
+  return refused.length;
 }
 
 async function killedWorkers(stage: Stage): Promise<string> {
@@ -196,7 +219,7 @@ interface QueuePlay {
 
 const PLAYS: readonly QueuePlay[] = [
   { name: 'kill -9 of Redis for 1 s', ticks: ONE_TICK, play: killed(1) },
-  { name: 'SIGSTOP of the holder past its lock', ticks: 50, effectMs: 50, play: stopped(3, QUICK) },
+  { name: 'SIGSTOP of the holder past its lock', ticks: 50, effectMs: 50, play: stopped },
   { name: 'kill -9 of a worker', ticks: 10, play: killedWorkers },
   {
     name: 'CLIENT KILL TYPE normal, 20 times',
@@ -218,7 +241,7 @@ const PLAYS: readonly QueuePlay[] = [
   { name: 'SIGTERM, with and without Redis', ticks: 20, play: stoppedInOrder },
   { name: 'kill -9 of Redis for 20 s', ticks: ONE_TICK, play: killed(20) },
   { name: 'kill -9 of Redis for 60 s', ticks: ONE_TICK, play: killed(60) },
-  { name: 'SIGSTOP past the lock as it is shipped', ticks: 50, effectMs: 50, locks: SHIPPED, play: stopped(1, SHIPPED) },
+  { name: 'SIGSTOP past the lock as it is shipped', ticks: 50, effectMs: 50, locks: SHIPPED, play: stoppedAsShipped },
 ];
 
 async function perform({ ticks, effectMs = EFFECT_MS, locks = QUICK, play }: QueuePlay): Promise<string> {
