@@ -26,6 +26,8 @@ const NUMERIC = ['judges', 'statistics'];
 const BASE = ['errors', 'clock', 'changes', 'finding'];
 const PURE = ['alerts', 'analysis', 'rollback', 'conditions', 'patterns', 'promql', ...NUMERIC, ...BASE];
 const ADAPTERS = ['http', 'queue', 'sources', 'git', 'delivery', 'notify', 'store', 'observability'];
+/** On top of the base, for every room that stores. */
+const STORING = ['commit'];
 const EDGES = ['version', 'background'];
 
 /** Which rooms a room may import, itself aside. A room is a folder of src, or a file that stands there alone. */
@@ -38,9 +40,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   net: BASE,
   ...Object.fromEntries(EDGES.map((room) => [room, BASE])),
   'crash-points': PURE,
-  alerts: PURE,
-  analysis: PURE,
-  rollback: PURE,
+  commit: BASE,
+  alerts: [...PURE, ...STORING],
+  analysis: [...PURE, ...STORING],
+  rollback: [...PURE, ...STORING],
   conditions: BASE,
   patterns: BASE,
   promql: ['patterns', ...BASE],

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { Delivery, DeliveryState, Liveness } from '../delivery/port.ts';
-import { CodedError } from '../errors.ts';
+import { committed } from '../commit.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
 import { NewestOnly } from './newest.ts';
 import { sameCommit } from './revision.ts';
@@ -219,12 +219,8 @@ export class Timeline {
       index: { application, open: spans.some(({ to }) => to === null) },
       value: sighting,
     };
-    try {
-      await this.#context.store.commit([write]);
-    } catch (error) {
-      // Another process saw the same; its account counts.
-      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-    }
+    // When another process saw the same, its account counts.
+    await committed(this.#context.store, [write]);
   }
 }
 
