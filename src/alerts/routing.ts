@@ -1,4 +1,5 @@
-import { parseMatchers, type AlertMatcher } from './matchers.ts';
+import type { LabelMatcher } from '../patterns/label-matcher.ts';
+import { parseMatchers } from './matchers.ts';
 import type { Consequence } from './settings.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -21,7 +22,7 @@ interface Rule {
   route: Route;
   /** The route as the whole answer, which it is for nearly every alert. */
   alone: readonly Route[];
-  matchers: readonly AlertMatcher[];
+  matchers: readonly LabelMatcher[];
 }
 
 const NONE: readonly Route[] = [];
