@@ -36,7 +36,10 @@ export interface NoticeRules {
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What all notices of one alert have in common. */
-export type Told = Omit<Notice, 'application' | 'consequence'>;
+export type Told = Omit<Notice, 'application' | 'consequence'> & {
+  /** When it began, milliseconds since the epoch. */
+  began: number;
+};
 
 /**
  * What an alert says, whichever applications it concerns.
@@ -50,6 +53,7 @@ export function told(alert: AlertmanagerAlert, rules: NoticeRules, now: number):
   const status = alert.status ?? (end !== null && end <= now ? 'resolved' : 'firing');
   const at = status === 'firing' ? startsAt : (end ?? now);
   return {
+    began: startsAt,
     alert: {
       name: shown(own(alert.labels, 'alertname') ?? '') || 'unnamed',
       fingerprint: alert.fingerprint ?? fingerprintOf(alert.labels),
