@@ -1,7 +1,7 @@
 import { readSecret } from '../config/secrets.ts';
 import type { ResolvedServer } from '../config/server.ts';
 import type { Clock } from '../clock.ts';
-import { seenIn } from '../http/auth/replays.ts';
+import { replaysIn } from '../http/auth/replays.ts';
 import type { HttpDependencies } from '../http/dependencies.ts';
 import { createServer } from '../http/server.ts';
 import type { HttpClient } from '../net/client.ts';
@@ -29,10 +29,10 @@ export async function createListeners(
   world: { http: HttpClient; store: Store; clock: Clock; configFolder: string },
 ): Promise<Listeners> {
   const secret = (file: string, key: string) => readSecret(world.configFolder, file, key);
-  const seenBefore = seenIn(world.store, world.clock);
+  const replays = replaysIn(world.store, world.clock);
   const credentialsOf = ({ tokens, basic, signers, oidc, clients }: ResolvedServer) => ({
     tokens,
-    callers: { basic, signers, oidc, clients, http: world.http, readSecret: secret, seenBefore },
+    callers: { basic, signers, oidc, clients, http: world.http, readSecret: secret, replays },
   });
   let take: Parameters<NonNullable<HttpDependencies['onCredentials']>>[0] = () => undefined;
   const deps: HttpDependencies = {

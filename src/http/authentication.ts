@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Scope } from '../config/server.ts';
 import { CodedError, codeOf } from '../errors.ts';
-import { Credentials, type Outcome, type Refusal } from './auth/credentials.ts';
+import { Credentials, replayed, type Outcome, type Refusal } from './auth/credentials.ts';
 import { Failures } from './auth/failures.ts';
 import { ANONYMOUS, forbidden, hasScope, type Principal } from './auth/principal.ts';
 import { Rates, type RateClass } from './auth/rates.ts';
@@ -14,6 +14,8 @@ declare module 'fastify' {
     who: Principal;
     /** A signature that waits for its body. */
     signed: Signed | null;
+    /** The signed message that is being handled; see `Replays`. */
+    message: string | null;
   }
   interface FastifyContextConfig {
     /** Answers everybody: health checks and documents without data. */
@@ -55,6 +57,7 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
   const rates = new Rates(deps.rates ?? NO_LIMITS, clock);
   app.decorateRequest('who');
   app.decorateRequest('signed', null);
+  app.decorateRequest('message', null);
 
   function settle(request: FastifyRequest, outcome: Outcome, done: Done): void {
     if ('refusal' in outcome) {
@@ -71,6 +74,7 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
       return;
     }
     request.who = outcome.who;
+    request.message = outcome.message ?? null;
     done(objection(request, outcome.who) ?? overRate(request, outcome.who));
   }
 
@@ -122,6 +126,20 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
     else settle(request, outcome, done);
   });
 
+  /** Before a message is said to be taken, that is remembered. */
+  async function endMessage(request: FastifyRequest, reply: FastifyReply, done: Done): Promise<void> {
+    const { message } = request;
+    const isTaken = reply.statusCode >= 200 && reply.statusCode < 300;
+    request.message = null;
+    let error: Error | undefined;
+    try {
+      if (message !== null && !(await credentials.endMessage(message, isTaken))) error = replayed();
+    } catch (failure) {
+      error = failure instanceof Error ? failure : new Error('a message could not be remembered');
+    }
+    done(error);
+  }
+
   const checkSignature: CheckSignature = (request, body, done) => {
     const { signed } = request;
     if (signed === null) {
@@ -135,6 +153,15 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
   app.addHook('preValidation', (request: FastifyRequest, _reply: FastifyReply, done: Done) => {
     if (request.signed === null) done();
     else checkSignature(request, '', done);
+  });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (request.message === null) done(null, payload);
+    else void endMessage(request, reply, (error) => (error === undefined ? done(null, payload) : done(error)));
+  });
+  // Where no answer could be sent.
+  app.addHook('onResponse', (request, reply, done) => {
+    if (request.message === null) done();
+    else void endMessage(request, reply, () => done());
   });
   return checkSignature;
 }
