@@ -26,6 +26,9 @@ const named = { ...closed, default: {} };
 const Name = Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$' });
 const duration = (value: string, description: string) =>
   Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
+/** Ages are compared and never waited for. */
+const age = (value: string, description: string) =>
+  Type.Optional(Type.Unsafe<string>({ ...Duration, longest: '36500d', default: value, description }));
 
 export const EmbeddedStorage = Type.Object(
   {
@@ -167,11 +170,11 @@ export const Config = Type.Object(
     retention: Type.Optional(
       Type.Object(
         {
-          analyses: duration('30d', 'Analyses with their measurements, since they were asked for.'),
-          rollbacks: duration('365d', 'Rollbacks that ended.'),
-          alerts: duration('14d', 'What alerts led to; an alert that comes again later counts as new.'),
-          keys: duration('2d', 'Idempotency keys and the signatures of webhooks.'),
-          sightings: duration('90d', 'Which revision was live when, after it is live no more.'),
+          analyses: age('30d', 'Analyses with their measurements, since they were asked for.'),
+          rollbacks: age('365d', 'Rollbacks that ended.'),
+          alerts: age('14d', 'What alerts led to; an alert that comes again later counts as new.'),
+          keys: age('2d', 'Idempotency keys and the signatures of webhooks.'),
+          sightings: age('90d', 'Which revision was live when, after it is live no more.'),
         },
         { ...closed, default: {}, description: 'How long what is closed is kept. The journal is never shortened.' },
       ),

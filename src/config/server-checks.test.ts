@@ -30,7 +30,7 @@ describe('the server section', () => {
   it.each([
     [`{ listen: '0.0.0.0:8080' }`, 'server.listen: 0.0.0.0 can be reached from other machines'],
     [`{ listen: '0.0.0.0:8080', tls: { certFile: a, keyFile: b } }`, 'server.listen: 0.0.0.0 can be reached from other machines'],
-    [`{ drainDelay: 10001ms }`, 'server.drainDelay: expected at most 10s; got 10001ms'],
+    [`{ drainDelay: 10001ms }`, "server.drainDelay: expected a duration of at most 10s; got '10001ms'"],
     [`{ tokens: [{ name: ci }] }`, 'server.tokens[0]: needs sha256'],
     [`{ tokens: [{ name: ci, sha256: ${HEX}, sha256s: [${HEX}] }] }`, 'server.tokens[0]: takes either sha256 or sha256s'],
     [

@@ -1,13 +1,9 @@
-import { Value } from 'typebox/value';
 import { nearestName } from '../analysis/nearest.ts';
-import { Duration, parseDuration } from '../analysis/quantities.ts';
 import { endpointProblem, isLoopback, listenProblem } from './addresses.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
 import { isMap, own, type JsonMap } from './schema-node.ts';
 
-/** A supervisor kills the process in the end: what follows the delay needs the rest of its patience. */
-const MOST_DRAIN_DELAY_MS = 10_000;
 const WAYS = ['tokens', 'basic', 'signers', 'oidc', 'clients'] as const;
 
 /** What ties the parts of the `server` section together, and its callers to the applications. */
@@ -21,7 +17,6 @@ export function serverFindings(server: JsonMap, applications: readonly string[])
     ),
     ...nameFindings(server),
     ...listAt(server, 'oidc').flatMap((issuer, at) => issuerFindings(issuer, [...path, 'oidc', at], applications)),
-    ...drainFindings(own(server, 'drainDelay')),
     ...tlsFindings(isMap(tls) ? tls : undefined, listAt(server, 'clients').length > 0),
   ];
 }
@@ -38,11 +33,6 @@ function listenFindings(server: JsonMap): Finding[] {
       ? finding(['server', 'probes', 'listen'], 'is the address of server.listen, too; take another port')
       : []),
   ];
-}
-
-function drainFindings(delay: unknown): Finding[] {
-  if (!isDuration(delay) || parseDuration(delay) <= MOST_DRAIN_DELAY_MS) return [];
-  return finding(['server', 'drainDelay'], `expected at most ${MOST_DRAIN_DELAY_MS / 1_000}s; got ${delay}`);
 }
 
 function callerFindings(caller: JsonMap, way: (typeof WAYS)[number], path: Path, applications: readonly string[]): Finding[] {
@@ -122,10 +112,6 @@ function tlsFindings(tls: JsonMap | undefined, hasClients: boolean): Finding[] {
 }
 
 /** What does not have this shape is reported by the schema. */
-function isDuration(value: unknown): value is string {
-  return Value.Check(Duration, value);
-}
-
 function isAddress(value: unknown): value is string {
   return typeof value === 'string' && /:[0-9]{1,5}$/.test(value);
 }
