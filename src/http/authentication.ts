@@ -7,6 +7,7 @@ import { ANONYMOUS, forbidden, hasScope, type Principal } from './auth/principal
 import { Rates, type RateClass } from './auth/rates.ts';
 import type { Signed } from './auth/signature.ts';
 import type { HttpDependencies } from './dependencies.ts';
+import { invalid } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,6 +35,9 @@ declare module 'fastify' {
 }
 
 const LOOPBACK = /^(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/;
+/** Headers that mean something else when they come twice, and how long their names are: most are told apart by that. */
+const ONCE = ['host', 'authorization', 'content-type'];
+const ONCE_LENGTHS = ONCE.map((name) => name.length);
 const NO_LIMITS = { reads: 0, writes: 0, judgements: 0 };
 
 type Done = (error?: Error) => void;
@@ -117,6 +121,11 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
       done();
       return;
     }
+    const twice = saidTwice(request.raw.rawHeaders);
+    if (twice !== undefined) {
+      done(invalid('header_invalid', [{ path: `/${twice}`, message: 'is there twice' }]));
+      return;
+    }
     if (!credentials.configured) {
       done(isFromHere(request) ? undefined : originRefused());
       return;
@@ -126,14 +135,13 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
     else settle(request, outcome, done);
   });
 
-  /** Before a message is said to be taken, that is remembered. */
-  async function endMessage(request: FastifyRequest, reply: FastifyReply, done: Done): Promise<void> {
+  /** What is answered for good is remembered before; after a failure of ours the message may come again. */
+  async function endMessage(request: FastifyRequest, isFinal: boolean, done: Done): Promise<void> {
     const { message } = request;
-    const isTaken = reply.statusCode >= 200 && reply.statusCode < 300;
     request.message = null;
     let error: Error | undefined;
     try {
-      if (message !== null && !(await credentials.endMessage(message, isTaken))) error = replayed();
+      if (message !== null && !(await credentials.endMessage(message, isFinal))) error = replayed();
     } catch (failure) {
       error = failure instanceof Error ? failure : new Error('a message could not be remembered');
     }
@@ -156,14 +164,31 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
   });
   app.addHook('onSend', (request, reply, payload, done) => {
     if (request.message === null) done(null, payload);
-    else void endMessage(request, reply, (error) => (error === undefined ? done(null, payload) : done(error)));
+    else void endMessage(request, reply.statusCode < 500, (error) => (error === undefined ? done(null, payload) : done(error)));
   });
   // Where no answer could be sent.
-  app.addHook('onResponse', (request, reply, done) => {
+  app.addHook('onResponse', (request, _reply, done) => {
     if (request.message === null) done();
-    else void endMessage(request, reply, () => done());
+    else void endMessage(request, false, () => done());
   });
   return checkSignature;
+}
+
+/**
+ * Of these node takes the first one and a proxy may take the last: who decided on one must not be answered for another.
+ *
+ * @param raw names and values in turn, as they came
+ */
+function saidTwice(raw: readonly string[]): string | undefined {
+  let seen = 0;
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    const place = ONCE_LENGTHS.includes(name.length) ? ONCE.indexOf(name.toLowerCase()) : -1;
+    if (place < 0) continue;
+    if ((seen & (1 << place)) !== 0) return ONCE[place];
+    seen |= 1 << place;
+  }
+  return undefined;
 }
 
 /** What speaks against a known caller on this route. */
