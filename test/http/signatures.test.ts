@@ -176,10 +176,11 @@ describe('a message that is signed by Standard Webhooks', () => {
     expect((await send(headers, body)).statusCode).toBe(200);
   });
 
-  it('is told what is wrong with it as often as it comes', async () => {
+  it('is told what is wrong with it once', async () => {
     const { send, clock } = world();
     const headers = signed('{', clock.now());
-    for (const _time of [1, 2]) expect((await send(headers, '{')).statusCode).toBe(400);
+    expect((await send(headers, '{')).statusCode).toBe(400);
+    expect((await send(headers, '{')).statusCode).toBe(409);
   });
 
   it('waits for the same one that is under way, and takes its place when that fails', async () => {

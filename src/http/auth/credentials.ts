@@ -86,8 +86,8 @@ export class Credentials {
    *
    * @returns false when it was taken meanwhile, by another process. @throws what the store throws
    */
-  async endMessage(message: string, taken: boolean): Promise<boolean> {
-    return this.#replays === undefined || this.#replays.end(message, taken);
+  async endMessage(message: string, isFinal: boolean): Promise<boolean> {
+    return this.#replays === undefined || this.#replays.end(message, isFinal);
   }
 
   #authorization(header: string): Outcome | Promise<Outcome> {

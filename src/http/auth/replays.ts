@@ -13,10 +13,10 @@ export interface Replays {
    */
   begin(id: string): Promise<boolean>;
   /**
-   * @param taken whether it was taken, which is remembered durably
+   * @param isFinal whether it is answered for good, which is remembered durably: it was taken, or is wrong for ever
    * @returns false when another process has taken it meanwhile. @throws what the store throws
    */
-  end(id: string, taken: boolean): Promise<boolean>;
+  end(id: string, isFinal: boolean): Promise<boolean>;
 }
 
 /**
@@ -52,9 +52,9 @@ export function replaysIn(store: Pick<Store, 'get' | 'commit'>, clock: Clock): R
       return false;
     },
 
-    async end(id, taken) {
+    async end(id, isFinal) {
       try {
-        if (!taken) return true;
+        if (!isFinal) return true;
         const now = clock.now();
         const value = { seen: now };
         await store.commit([{ kind: 'idempotency', id: recordId(id), expect: 0, createdAt: now, index: {}, value }]);
