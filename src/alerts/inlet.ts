@@ -30,7 +30,7 @@ const MAX_BATCH_NOTICES = 4_000;
 const MAX_WAITING_NOTICES = 100_000;
 const MAX_IDS = 1_000;
 /** How long alerts gather for the next write after one that several webhooks shared. */
-const GATHER_MS = 30;
+const GATHER_MS = 40;
 /** What began so short a time ago is not looked for in the store: no restart and no repeat lies in between. */
 const YOUNG_MS = 45_000;
 /** After so long without a word from the store, it is asked whether it is there, while repeats are answered … */
@@ -211,7 +211,9 @@ export class AlertInlet {
   /** Those that are neither stored nor in the same write; the same list when it is all of them. */
   #claimed(notices: readonly Notice[], now: number): readonly Notice[] {
     let claimed: Notice[] | undefined;
-    for (const [at, notice] of notices.entries()) {
+    let at = -1;
+    for (const notice of notices) {
+      at += 1;
       if (this.#stored.claim(notice, now)) claimed?.push(notice);
       else claimed ??= notices.slice(0, at);
     }

@@ -2,6 +2,7 @@ import type { Notice } from './notice.ts';
 
 /** A power of two. Far more than arrive in the time that they are remembered; what does not fit is asked of the store. */
 const SLOTS = 32_768;
+const TEXTS = 4;
 /** Places that one notice may take. */
 const PROBES = 16;
 const REMEMBER_MS = 60_000;
@@ -20,10 +21,8 @@ const FNV_PRIME = 0x0100_0193;
  */
 export class RecentNotices {
   readonly #hashes = new Int32Array(SLOTS);
-  readonly #fingerprints: string[] = Array.from({ length: SLOTS }, () => '');
-  readonly #beginnings: string[] = Array.from({ length: SLOTS }, () => '');
-  readonly #applications: string[] = Array.from({ length: SLOTS }, () => '');
-  readonly #resolved = new Uint8Array(SLOTS);
+  /** Of each slot the fingerprint, the beginning, the application and the status, side by side: one look at the memory. */
+  readonly #texts: string[] = Array.from({ length: SLOTS * TEXTS }, () => '');
   /** When it was stored, on the clock. */
   readonly #times = new Float64Array(SLOTS).fill(NEVER);
   #claims: number[] = [];
@@ -46,10 +45,11 @@ export class RecentNotices {
       // All places are taken by the same write: it is stored, and not remembered.
       if (this.#times[at] === CLAIMED) return true;
       this.#hashes[at] = hash;
-      this.#fingerprints[at] = alert.fingerprint;
-      this.#beginnings[at] = alert.startsAt;
-      this.#applications[at] = application;
-      this.#resolved[at] = Number(status === 'resolved');
+      const from = at * TEXTS;
+      this.#texts[from] = alert.fingerprint;
+      this.#texts[from + 1] = alert.startsAt;
+      this.#texts[from + 2] = application;
+      this.#texts[from + 3] = status;
     }
     this.#times[at] = CLAIMED;
     this.#claims.push(at);
@@ -79,13 +79,13 @@ export class RecentNotices {
     const { fingerprint, startsAt } = alert;
     for (let probe = 0; probe < PROBES; probe += 1) {
       const at = (hash + probe) & (SLOTS - 1);
+      if (this.#hashes[at] !== hash || this.#times[at] === NEVER) continue;
+      const from = at * TEXTS;
       if (
-        this.#hashes[at] === hash &&
-        this.#times[at] !== NEVER &&
-        this.#fingerprints[at] === fingerprint &&
-        this.#beginnings[at] === startsAt &&
-        this.#resolved[at] === Number(status === 'resolved') &&
-        this.#applications[at] === application
+        this.#texts[from] === fingerprint &&
+        this.#texts[from + 1] === startsAt &&
+        this.#texts[from + 2] === application &&
+        this.#texts[from + 3] === status
       )
         return at;
     }
