@@ -102,7 +102,7 @@ async function killed(stage: ServiceStage, seconds: number): Promise<string> {
   const { api } = service;
   world.pages.set('canary', { errorShare: 0.3 });
   await api.analyzed(world.bad);
-  const ended = await api.rollback('recovered');
+  const ended = await api.rollback('recovered', 'not_recovered');
   world.pages.set('canary', { errorShare: 0.01 });
   await world.colleague.pull();
   const next = await world.colleague.commit('shop 1.3.0', { 'apps/shop/rollout.yaml': 'version: 1.3.0\n' });
