@@ -327,6 +327,17 @@ describe('matchers of alerts', () => {
       'applications.shop.alerts[1].matchers[1]: is not a matcher; column 4: the regular expression cannot be used: lookahead and lookbehind are not known to RE2',
     ]);
   });
+
+  it('warn where an alert would do that has none of the labels', () => {
+    const alerts: unknown = JSON.parse(`[
+      { "matchers": ["service=\\"shop\\"", "severity!=info"] },
+      { "matchers": ["service=~\\"shop|.*\\"", "severity!=info"], "then": "rollback" },
+      { "matchers": ["severity!=info"], "then": "ignore" }
+    ]`);
+    expect(warnings({ applications: { shop: { ...application, alerts } } })).toEqual([
+      'applications.shop.alerts[1].matchers: matches alerts that have none of these labels, too; add one with a value, such as service="shop"',
+    ]);
+  });
 });
 
 describe('what this version does not act on', () => {

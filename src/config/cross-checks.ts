@@ -1,5 +1,6 @@
 import { Value } from 'typebox/value';
 import { parseMatchers } from '../alerts/matchers.ts';
+import { AlertRule } from '../alerts/settings.ts';
 import { GIVEN_ARGUMENTS } from '../analysis/arguments.ts';
 import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
@@ -71,9 +72,10 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
       ...availabilityWarnings(map),
       ...entries(sections.repositories).flatMap(([name, repository]) => repositoryWarnings(['repositories', name], repository)),
       ...overlapWarnings(sections.applications, sections.repositories),
-      ...entries(sections.applications).flatMap(([name, application]) =>
-        unusedArguments(['applications', name], application, templates),
-      ),
+      ...entries(sections.applications).flatMap(([name, application]) => [
+        ...unusedArguments(['applications', name], application, templates),
+        ...broadMatchers(['applications', name], application),
+      ]),
       ...[...templates].flatMap(([name, template]) => templateWarnings(template, ['templates', name])),
     ],
   };
@@ -163,6 +165,19 @@ function matcherFindings(path: Path, alerts: unknown): Finding[] {
     return list.flatMap((text, place) =>
       typeof text === 'string' && text !== '' ? faulty([...path, 'alerts', at, 'matchers', place], matcherProblem(text)) : [],
     );
+  });
+}
+
+/** Alerts of everything else have none of the labels, and would be put down to this application. */
+function broadMatchers(path: Path, application: JsonMap): Finding[] {
+  const alerts = own(application, 'alerts');
+  const rules: readonly unknown[] = Array.isArray(alerts) ? alerts : [];
+  return rules.flatMap((rule, at): Finding[] => {
+    if (!Value.Check(AlertRule, rule) || rule.then === 'ignore') return [];
+    if (rule.matchers.some((text) => matcherProblem(text) !== undefined)) return [];
+    if (!rule.matchers.flatMap(parseMatchers).every((matcher) => matcher.matches(''))) return [];
+    const message = 'matches alerts that have none of these labels, too; add one with a value, such as service="shop"';
+    return [{ path: [...path, 'alerts', at, 'matchers'], part: 'value', message }];
   });
 }
 
