@@ -7,8 +7,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -16,9 +16,10 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
-const VERSION = '4.32.5';
 const root = fileURLToPath(new URL('..', import.meta.url));
-const venv = join(root, '.cache', `schemathesis-${VERSION}`);
+const requirements = fileURLToPath(new URL('schemathesis.txt', import.meta.url));
+const contents = createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 12);
+const venv = join(root, '.cache', `schemathesis-${contents}`);
 const { values } = parseArgs({
   options: { examples: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' } },
 });
@@ -29,7 +30,11 @@ function schemathesis() {
   if (existsSync(program)) return program;
   const steps = [
     ['python3', ['-m', 'venv', venv], 'python3 with its module venv (apt-get install python3-venv)'],
-    [join(venv, 'bin', 'pip'), ['install', '--quiet', `schemathesis==${VERSION}`], 'a Python package index that pip can reach'],
+    [
+      join(venv, 'bin', 'pip'),
+      ['install', '--quiet', '--disable-pip-version-check', '-r', requirements],
+      'a Python package index that pip can reach',
+    ],
   ];
   for (const [command, parameters, needed] of steps) {
     const { status } = spawnSync(command, parameters, { stdio: ['ignore', 'inherit', 'inherit'] });
@@ -112,7 +117,10 @@ templates:
 
 async function main() {
   const program = schemathesis();
-  if (program === null) return 0;
+  if (program === null) {
+    console.log('0 passed, 0 failed, 1 skipped');
+    return 0;
+  }
   const folder = await mkdtemp(join(tmpdir(), 'davylamp-schemathesis-'));
   const token = randomBytes(24).toString('hex');
   try {
@@ -137,18 +145,41 @@ async function main() {
       ];
       const authorization = ['--header', `Authorization: Bearer ${token}`];
       const document = `${service.address}/openapi.json`;
-      const parameters = ['run', document, '--url', service.address, ...authorization, ...phases, ...limits, '--no-color'];
+      const junit = join(folder, 'operations.xml');
+      const reports = ['--report', 'junit', '--report-junit-path', junit];
+      const parameters = [
+        'run',
+        document,
+        '--url',
+        service.address,
+        ...authorization,
+        ...phases,
+        ...limits,
+        ...reports,
+        '--no-color',
+      ];
       await writeFile(join(folder, 'schemathesis.toml'), settings(await seed(service, token)));
       const child = spawn(program, parameters, { cwd: folder, stdio: 'inherit' });
       const [status] = await once(child, 'exit');
       for (const fault of service.faults.slice(0, 10)) console.log(`fault in the log: ${fault}`);
-      return status === 0 && service.faults.length === 0 ? 0 : 1;
+      const { tests, failed } = await operations(junit);
+      const mistaken = failed + (service.faults.length > 0 ? 1 : 0);
+      console.log(`${tests - failed} passed, ${mistaken} failed, 0 skipped`);
+      return status === 0 && mistaken === 0 && tests > 0 ? 0 : 1;
     } finally {
       await service.stop();
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** How many operations of the API were asked, and how many of them did not keep what the document says. */
+async function operations(junit) {
+  const sum = (text, name) =>
+    [...text.matchAll(new RegExp(`<testsuite [^>]*\\b${name}="(\\d+)"`, 'g'))].reduce((all, [, count]) => all + Number(count), 0);
+  const text = await readFile(junit, 'utf8').catch(() => '');
+  return { tests: sum(text, 'tests'), failed: sum(text, 'failures') + sum(text, 'errors') };
 }
 
 /** One analysis and one rollback, so that what needs an id reaches more than 404. */

@@ -8,6 +8,16 @@ import process from 'node:process';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const PROGRAMS = [
   {
+    name: 'the steps of the Dockerfile',
+    tests: 'test/real/image',
+    why: 'its tests are not here',
+    needs: [
+      ['npm', '--version'],
+      ['git', '--version'],
+    ],
+    missing: 'install npm and git',
+  },
+  {
     name: 'a real Elasticsearch',
     tests: 'test/real/elasticsearch',
     why: 'this version has no source for it',

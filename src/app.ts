@@ -38,8 +38,6 @@ import { readVersion } from './version.ts';
 /** Open work is driven again this often, so that a job that was lost is no analysis or rollback that is lost. */
 const DRIVE_MS = 30_000;
 const GIT_VERSION_TIMEOUT_MS = 10_000;
-/** However long the configuration says: what follows has to end before a supervisor kills the process. */
-const MOST_DRAIN_DELAY_MS = 10_000;
 /** So many held rollbacks are shown in the metrics. */
 const HELD_LIMIT = 500;
 
@@ -115,7 +113,11 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
   metrics.configLoaded();
   metrics.watch({
     queue: () => queue.counts(),
-    conditions: async () => ({ store: await store.condition(), queue: await queue.condition() }),
+    conditions: async () => ({
+      store: await store.condition(),
+      queue: await queue.condition(),
+      reconciled: engine.reconciler.condition(),
+    }),
     held: async () => {
       const { records } = await store.list('rollback', { state: 'held', limit: HELD_LIMIT });
       return records.map(({ value }) => value as { application: string; code: string });
@@ -159,7 +161,14 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       metrics,
       log,
       readiness: () =>
-        readinessOf({ store, queue, reconciler: engine.reconciler, journalCopy, draining, configuration: reloading.state }),
+        readinessOf({
+          store,
+          queue,
+          reconciled: engine.reconciler.condition(),
+          journalCopy,
+          draining,
+          configuration: reloading.state,
+        }),
       clock,
     },
     { http, store, clock, configFolder },
@@ -241,8 +250,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
     async announceEnd() {
       draining = true;
       metrics.draining();
-      const delay = Math.min(parseDuration(reloading.current.server.drainDelay), MOST_DRAIN_DELAY_MS);
-      if (delay > 0) await sleep(delay);
+      await sleep(parseDuration(reloading.current.server.drainDelay));
     },
     async close() {
       draining = true;

@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -103,5 +105,23 @@ describe('the command davylamp', () => {
       execFile('bash', ['-c', line], (error, _, err) => done({ code: error === null ? 0 : Number(error.code), err }));
     });
     expect(shell).toEqual({ code: 0, err: '' });
+  });
+
+  it('says why it cannot listen, without a trace of the program', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'davylamp-main-'));
+    const taken = createServer().listen(0, '127.0.0.1');
+    try {
+      await once(taken, 'listening');
+      const { port } = taken.address() as AddressInfo;
+      const config = join(folder, 'davylamp.yaml');
+      await writeFile(config, `server: { listen: '127.0.0.1:${port}' }\n`);
+      expect(await davylamp('serve', '--config', config)).toMatchObject({
+        code: 1,
+        err: `davylamp: 127.0.0.1:${port} cannot be listened on: something listens there already; end it, or take another port (listen_failed)\n`,
+      });
+    } finally {
+      taken.close();
+      await rm(folder, { recursive: true });
+    }
   });
 });

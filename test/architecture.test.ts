@@ -26,6 +26,8 @@ const NUMERIC = ['judges', 'statistics'];
 const BASE = ['errors', 'clock', 'changes', 'finding'];
 const PURE = ['alerts', 'analysis', 'rollback', 'ledger', 'manifests', 'conditions', 'patterns', 'promql', ...NUMERIC, ...BASE];
 const ADAPTERS = ['http', 'queue', 'sources', 'git', 'forge', 'delivery', 'notify', 'store', 'observability'];
+/** On top of the base, for every room that stores. */
+const STORING = ['commit'];
 const EDGES = ['version', 'background'];
 
 /** Which rooms a room may import, itself aside. A room is a folder of src, or a file that stands there alone. */
@@ -38,10 +40,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   net: BASE,
   ...Object.fromEntries(EDGES.map((room) => [room, BASE])),
   'crash-points': PURE,
-  alerts: PURE,
-  analysis: PURE,
-  rollback: PURE,
-  ledger: PURE,
+  commit: BASE,
+  alerts: [...PURE, ...STORING],
+  analysis: [...PURE, ...STORING],
+  rollback: [...PURE, ...STORING],
+  ledger: [...PURE, ...STORING],
   manifests: PURE,
   conditions: BASE,
   patterns: BASE,
@@ -95,6 +98,17 @@ const own = (source: Source) => source.imports.filter(({ target }) => target.end
 describe('the rooms of src', () => {
   it('are all known, so that a new one gets its place on the map', () => {
     expect([...new Set(sources.map(({ path }) => roomOf(path)))].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
+  });
+
+  it('are those of the map in CONTRIBUTING.md, no more and no less', () => {
+    const page = readFileSync(join(root, '..', 'CONTRIBUTING.md'), 'utf8');
+    const map = page.slice(page.indexOf('## The map of the rooms'), page.indexOf('Outside of `src`'));
+    const mapped = [...map.matchAll(/src\/([a-z-]+)(?:\/|\.ts)/g)].map(([, room = '']) => room);
+    const rooms = new Set(sources.map(({ path }) => roomOf(path)));
+    expect([...new Set(mapped)].toSorted()).toEqual([...rooms].toSorted());
+    const listed = /\{([a-z, ]+)\}/.exec(map)?.[1]?.split(', ') ?? [];
+    expect(listed.filter((room) => !rooms.has(room))).toEqual([]);
+    expect([...ADAPTERS, 'net', 'cli'].filter((room) => rooms.has(room) && !listed.includes(room))).toEqual([]);
   });
 
   it('import in one direction only, siblings never, ports and the HTTP client as types', () => {

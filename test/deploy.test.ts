@@ -10,6 +10,7 @@ import { parse } from 'yaml';
 import { loadConfig } from '../src/config/load.ts';
 import { buildOpenApi } from '../src/http/openapi.ts';
 import { createMetrics } from '../src/observability/metrics.ts';
+import { buildContext, dockerfile, isCopy } from './support/dockerfile.ts';
 import { programPath } from './support/programs.ts';
 
 const run = promisify(execFile);
@@ -105,6 +106,39 @@ describe('deploy/prometheus', () => {
     expect(all.flatMap(({ expr }) => metricsIn(expr)).filter((name) => !names.has(name))).toEqual([]);
     // A test that expects it to fire, and one place where it does not.
     expect(all.filter(({ alert }) => !tests.includes(`alertname: ${alert}`)).map(({ alert }) => alert)).toEqual([]);
+  });
+});
+
+describe('Dockerfile', () => {
+  const instructions = dockerfile();
+  const copies = instructions.filter(isCopy);
+  const holds = (files: readonly string[], path: string) => files.some((file) => file === path || file.startsWith(`${path}/`));
+
+  it('copies what is in Git and sent to the builder, with all that the compiler asks for', async () => {
+    const { stdout } = await run('git', ['ls-files', '-z'], { cwd: root, maxBuffer: 10_000_000 });
+    const context = buildContext(stdout.split('\0'));
+    const sources = copies.filter(({ from }) => from === null).flatMap((copy) => copy.sources);
+    expect(sources.length).toBeGreaterThan(6);
+    expect(sources.filter((path) => !holds(context, path))).toEqual([]);
+    const asked = ['src/tsconfig.json', 'src/tsconfig.numeric.json'].map(async (path) => {
+      const { extends: base } = JSON.parse(await readFile(join(root, path), 'utf8')) as { extends: string };
+      return join(dirname(path), base);
+    });
+    expect((await Promise.all(asked)).filter((path) => !sources.includes(path))).toEqual([]);
+  });
+
+  it('takes from the build what was made there, and leaves out nothing of the package but the link to its command', async () => {
+    const built = copies.filter(({ from }) => from === 'build').flatMap((copy) => copy.sources);
+    expect(built.toSorted()).toEqual(['/app/dist/src', '/app/node_modules', '/app/package.json']);
+    const text = await readFile(join(root, 'package.json'), 'utf8');
+    const { files, engines } = JSON.parse(text) as { files: string[]; engines: { node: string } };
+    const last = Math.max(...instructions.map(({ stage }) => stage));
+    const final = copies
+      .filter(({ stage }) => stage === last)
+      .flatMap((copy) => copy.sources.map((path) => path.replace('/app/', '')));
+    expect(files.filter((path) => !final.includes(path))).toEqual(['bin']);
+    const bases = instructions.flatMap((one) => (one.name === 'FROM' && 'text' in one ? [one.text.split(' ')[0]] : []));
+    expect(new Set(bases)).toEqual(new Set([`node:${engines.node.replace('>=', '')}-bookworm-slim`]));
   });
 });
 

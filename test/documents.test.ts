@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -22,23 +22,30 @@ describe('docs/reference/errors.md', () => {
 
 describe('links between the documents', () => {
   const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'].concat(
-    readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-      .filter((path) => path.endsWith('.md'))
-      .map((path) => `docs/${path}`),
+    ['docs', 'deploy', 'examples'].flatMap((folder) =>
+      readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('.md'))
+        .map((path) => `${folder}/${path}`),
+    ),
   );
 
-  it.each(documents)('of %s lead to files that exist', (document) => {
-    const links = [...read(document).matchAll(/\]\((?!https?:|mailto:|#)([^)\s#]+)/g)].map(([, link = '']) => link);
-    const missing = links.filter((link) => !exists(join(document, '..', link)));
+  it.each(documents)('of %s lead to files and headings that exist', (document) => {
+    const links = [...read(document).matchAll(/\]\((?!https?:|mailto:)([^)\s]+)\)/g)].map(([, link = '']) => link);
+    const missing = links.filter((link) => {
+      const [file = '', heading] = link.split('#');
+      const path = file === '' ? document : join(document, '..', file);
+      return !existsSync(join(root, path)) || (heading !== undefined && !headingsOf(path).includes(heading));
+    });
     expect(missing).toEqual([]);
   });
 
-  function exists(path: string): boolean {
-    try {
-      read(path);
-      return true;
-    } catch (error) {
-      return error instanceof Error && 'code' in error && error.code === 'EISDIR';
-    }
+  /** As forges make the address of a heading from its text. */
+  function headingsOf(path: string): string[] {
+    return [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, text = '']) =>
+      text
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    );
   }
 });

@@ -2,6 +2,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { parseDuration } from '../src/analysis/quantities.ts';
+import { CLOSE_DEADLINE_MS } from '../src/cli/serve.ts';
 import { loadConfig } from '../src/config/load.ts';
 import {
   APPLICATIONS,
@@ -104,6 +106,10 @@ describe('the manifests for Kubernetes', () => {
     const { config, warnings } = await loadConfig({ file: `${root}/${variant}/davylamp.yaml`, environment: {} });
     expect(warnings.filter(({ message }) => !message.includes('later release'))).toEqual([]);
     const [container] = workloadOf(variant).template.spec.containers;
+    // Long enough for a node to hear of it; the rest of the end has to fit into what is left.
+    const delayMs = parseDuration(config.server?.drainDelay ?? '0s');
+    expect(delayMs).toBe(5_000);
+    expect(delayMs + CLOSE_DEADLINE_MS).toBeLessThan(workloadOf(variant).template.spec.terminationGracePeriodSeconds * 1_000);
     expect(config.server?.listen).toBe(`0.0.0.0:${container?.ports[0]?.containerPort ?? 0}`);
     expect(container?.args).toEqual(['serve', '--config', '/etc/davylamp/davylamp.yaml']);
     const paths = container?.volumeMounts.map(({ mountPath }) => mountPath);

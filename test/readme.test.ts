@@ -58,3 +58,14 @@ describe('configurations that users copy', () => {
     }
   });
 });
+
+describe('what the README shows of the demo', () => {
+  it('begins as the demo does, and says how long it takes as the demo does', async () => {
+    const readme = await readFile(new URL('README.md', root), 'utf8');
+    const demo = await readFile(new URL('examples/demo/main.ts', root), 'utf8');
+    const opening = /'(A good release [^']+ takes about (\d+) s\.)'/.exec(demo);
+    expect(opening).not.toBeNull();
+    expect(readme).toContain(`\n${opening?.[1]}\n\nThe stage\n`);
+    expect(readme).toContain(`The demo takes about ${opening?.[2]} seconds`);
+  });
+});

@@ -11,12 +11,12 @@ const WRONG_USE = 2;
 
 function opening(options: DemoOptions): string {
   if (options.healthy)
-    return 'Two good releases of a small shop are judged and promoted, and nothing is rolled back; this takes about 65 s.';
+    return 'Two good releases of a small shop are judged and promoted, and nothing is rolled back; this takes about 60 s.';
   if (options.sabotage !== null)
     return `A bad release of a small shop, with the ${options.sabotage} broken on purpose: the demo has to notice; this takes up to 60 s.`;
   if (options.badOnly)
-    return 'A bad release of a small shop is judged, aborted, reverted in Git and recovered; this takes about 25 s.';
-  return 'A good release of a small shop is promoted; then a bad one is judged, aborted, reverted in Git and recovered. This takes about 60 s.';
+    return 'A bad release of a small shop is judged, aborted, reverted in Git and recovered; this takes about 20 s.';
+  return 'A good release of a small shop is promoted; then a bad one is judged, aborted, reverted in Git and recovered. This takes about 50 s.';
 }
 
 function whereToLook(narrator: Narrator, world: World): void {

@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { committed } from '../commit.ts';
 import { CodedError } from '../errors.ts';
 import type { Job, JobQueue } from '../queue/port.ts';
 import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
@@ -66,7 +67,8 @@ export class AlertHandling {
     if (run.failures.length > 0) throw run.failures[0];
     const closed = { ...rest, truncated, notices: [] };
     const at = { expect: record.version, createdAt: record.createdAt, open: false };
-    await ignoringConflict(this.#context.store.commit([webhookWrite(record.id, closed, at)]));
+    // Whoever was faster has handled the same record.
+    await committed(this.#context.store, [webhookWrite(record.id, closed, at)]);
   }
 
   /** Queues every webhook that was not handled to its end; used at start and now and then. @returns how many */
@@ -138,13 +140,11 @@ class Run {
           due.push({ notice, record: value, version: version + (decision === null ? 0 : 1), createdAt });
       }
       if (writes.length === 0) return due;
-      try {
-        await store.commit(writes, entries);
+      if (await committed(store, writes, entries)) {
         for (const { event, application } of entries) onAlert(application, event.slice('alert.'.length));
         return due;
-      } catch (error) {
-        if (!isConflict(error) || tries >= MOST_TRIES) throw error;
       }
+      if (tries >= MOST_TRIES) throw contended();
     }
   }
 
@@ -213,13 +213,11 @@ class Run {
       const writes = left.map(({ due, failure }) =>
         alertWrite(due.notice, afterwards(due.record, failure), due.version, due.createdAt),
       );
-      try {
-        await store.commit(writes, entries);
+      if (await committed(store, writes, entries)) {
         for (const { application } of entries) onAlert(application, 'failed');
         return;
-      } catch (error) {
-        if (!isConflict(error) || tries >= MOST_TRIES) throw error;
       }
+      if (tries >= MOST_TRIES) throw contended();
       // Some of them have ended meanwhile.
       const records = await recordsOf(
         store,
@@ -261,15 +259,7 @@ function isFinal(error: unknown): error is CodedError {
   return error instanceof CodedError && !error.retryable && error.code !== 'conflict';
 }
 
-function isConflict(error: unknown): boolean {
-  return error instanceof CodedError && error.code === 'conflict';
-}
-
-/** Whoever was faster has handled the same record. */
-async function ignoringConflict(commit: Promise<unknown>): Promise<void> {
-  try {
-    await commit;
-  } catch (error) {
-    if (!isConflict(error)) throw error;
-  }
+function contended(): CodedError {
+  const sentence = `others decided on the same alerts ${MOST_TRIES} times in a row; they are decided on again`;
+  return new CodedError('conflict', sentence, { retryable: true });
 }

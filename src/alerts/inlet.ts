@@ -5,7 +5,7 @@ import type { RecordKind, Store, StoredRecord } from '../store/port.ts';
 import { alertIdOf, noticeFor, told, webhookIdOf, type Notice, type NoticeRules, type Told } from './notice.ts';
 import { isKnown, webhookWrite } from './record.ts';
 import type { Labels, Route } from './routing.ts';
-import { NoticeSet, RecentlyStored } from './seen.ts';
+import { RecentNotices } from './seen.ts';
 import type { AlertReceipt, AlertmanagerWebhook } from './webhook.ts';
 
 export interface AlertInletContext {
@@ -30,7 +30,7 @@ const MAX_BATCH_NOTICES = 4_000;
 const MAX_WAITING_NOTICES = 100_000;
 const MAX_IDS = 1_000;
 /** How long alerts gather for the next write after one that several webhooks shared. */
-const GATHER_MS = 30;
+const GATHER_MS = 40;
 /** What began so short a time ago is not looked for in the store: no restart and no repeat lies in between. */
 const YOUNG_MS = 45_000;
 /** After so long without a word from the store, it is asked whether it is there, while repeats are answered … */
@@ -40,13 +40,18 @@ const TRUST_MS = 5_000;
 
 /** One webhook on its way to the store. */
 interface Ask {
+  /** Those of one alert follow one another, and share what they say of it. */
   notices: readonly Notice[];
   truncated: number;
-  resolve: (fresh: ReadonlySet<Notice>) => void;
+  /** When the oldest of its alerts began, milliseconds since the epoch. */
+  oldest: number;
+  /** What becomes of it; alerts that concern nobody are counted already. */
+  receipt: AlertReceipt;
+  resolve: (receipt: AlertReceipt) => void;
   reject: (error: unknown) => void;
 }
 
-const NOTHING: ReadonlySet<Notice> = new Set();
+const NOTHING: readonly Notice[] = [];
 
 /**
  * Takes alerts in: thins out what is known, stores the rest, then answers. What is stored is acted on by `AlertHandling`.
@@ -57,7 +62,7 @@ const NOTHING: ReadonlySet<Notice> = new Set();
  */
 export class AlertInlet {
   readonly #context: AlertInletContext;
-  readonly #stored = new RecentlyStored();
+  readonly #stored = new RecentNotices();
   #waiting: Ask[] = [];
   #waitingNotices = 0;
   #running = false;
@@ -73,69 +78,89 @@ export class AlertInlet {
    * @returns when everything that is new is durable and queued
    * @throws CodedError `store_unavailable`, `queue_unavailable` and what else the two say when they cannot; all retryable
    */
-  async receive(webhook: AlertmanagerWebhook, isAllowed: (application: string) => boolean): Promise<AlertReceipt> {
+  receive(webhook: AlertmanagerWebhook, isAllowed: (application: string) => boolean): Promise<AlertReceipt> {
     const { clock, routing, rules, onAlert, onWebhook } = this.#context;
     const now = clock.now();
     const truncated = webhook.truncatedAlerts ?? 0;
     const receipt: AlertReceipt = { accepted: 0, duplicate: 0, ignored: 0 };
-    const matched: Notice[][] = [];
-    const all: Notice[] = [];
+    const notices: Notice[] = [];
+    let oldest = now;
     for (const alert of webhook.alerts) {
-      let notices: Notice[] | undefined;
       let said: Told | undefined;
       for (const route of routing(alert.labels)) {
         if (!isAllowed(route.application)) continue;
         said ??= told(alert, rules, now);
-        const notice = noticeFor(route, said);
-        (notices ??= []).push(notice);
-        all.push(notice);
+        if (said.began < oldest) oldest = said.began;
+        notices.push(noticeFor(route, said));
       }
-      if (notices === undefined) {
+      if (said === undefined) {
         receipt.ignored += 1;
         onAlert(null, 'unmatched');
-      } else matched.push(notices);
+      }
     }
-    if (all.length === 0) {
+    if (notices.length === 0) {
       onWebhook('unmatched', truncated);
-      return receipt;
+      return Promise.resolve(receipt);
     }
     const silence = now - this.#heardAt;
-    const settled = silence < TRUST_MS && all.every((notice) => this.#stored.has(notice, now));
-    const fresh = settled ? NOTHING : await this.#store(all, truncated);
+    const settled = silence < TRUST_MS && notices.every((notice) => this.#stored.has(notice, now));
+    if (!settled) return this.#store({ notices, truncated, oldest, receipt });
     // Whether it fails shows in what comes next.
-    if (settled && silence >= PROBE_MS && !this.#running) void this.#store(all.slice(0, 1), 0).catch(() => undefined);
-    for (const notices of matched) {
-      const isFresh = notices.some((notice) => fresh.has(notice));
-      if (notices.every(({ ignored }) => ignored !== null)) receipt.ignored += 1;
+    if (silence >= PROBE_MS && !this.#running) this.#probe(notices, oldest);
+    return Promise.resolve(this.#concluded({ notices, truncated, receipt }, NOTHING));
+  }
+
+  #probe(notices: readonly Notice[], oldest: number): void {
+    const receipt: AlertReceipt = { accepted: 0, duplicate: 0, ignored: 0 };
+    this.#store({ notices: notices.slice(0, 1), truncated: 0, oldest, receipt }).catch(() => undefined);
+  }
+
+  /** @param fresh those that nobody had stored before this webhook */
+  #concluded(
+    { notices, truncated, receipt }: Pick<Ask, 'notices' | 'truncated' | 'receipt'>,
+    fresh: readonly Notice[],
+  ): AlertReceipt {
+    const { onAlert, onWebhook } = this.#context;
+    const some = fresh.length > 0 && fresh.length < notices.length ? new Set(fresh) : undefined;
+    for (let from = 0, to = 0; from < notices.length; from = to) {
+      const alert = notices[from]?.alert;
+      let isFresh = false;
+      let isIgnored = true;
+      for (; to < notices.length && notices[to]?.alert === alert; to += 1) {
+        const notice = notices[to];
+        if (notice === undefined) break;
+        isFresh ||= some === undefined ? fresh.length > 0 : some.has(notice);
+        isIgnored &&= notice.ignored !== null;
+      }
+      if (isIgnored) receipt.ignored += 1;
       else if (isFresh) receipt.accepted += 1;
       else receipt.duplicate += 1;
-      if (!isFresh) for (const { application } of notices) onAlert(application, 'duplicate');
+      if (!isFresh) for (const { application } of notices.slice(from, to)) onAlert(application, 'duplicate');
     }
-    onWebhook(fresh.size > 0 ? 'accepted' : 'repeated', truncated);
+    onWebhook(fresh.length > 0 ? 'accepted' : 'repeated', truncated);
     return receipt;
   }
 
-  /** @returns those that nobody had stored before this webhook */
-  #store(notices: readonly Notice[], truncated: number): Promise<ReadonlySet<Notice>> {
+  #store(webhook: Omit<Ask, 'resolve' | 'reject'>): Promise<AlertReceipt> {
+    const { notices, truncated, oldest, receipt } = webhook;
     if (this.#waitingNotices + notices.length > MAX_WAITING_NOTICES) {
       const sentence = 'too many alerts wait for the store; the Alertmanager sends these again';
       return Promise.reject(new CodedError('queue_unavailable', sentence, { retryable: true }));
     }
     return new Promise((resolve, reject) => {
       this.#waitingNotices += notices.length;
-      this.#waiting.push({ notices, truncated, resolve, reject });
-      void this.#run();
+      this.#waiting.push({ notices, truncated, oldest, receipt, resolve, reject });
+      if (!this.#running) void this.#run();
     });
   }
 
   async #run(): Promise<void> {
-    if (this.#running) return;
     this.#running = true;
     while (this.#waiting.length > 0) {
       const asks = this.#nextBatch();
       try {
         const answers = await this.#storeTogether(asks);
-        for (const [at, ask] of asks.entries()) ask.resolve(answers[at] ?? NOTHING);
+        for (const [at, ask] of asks.entries()) ask.resolve(this.#concluded(ask, answers[at] ?? NOTHING));
       } catch (error) {
         this.#stored.clear();
         this.#heardAt = -Infinity;
@@ -160,14 +185,16 @@ export class AlertInlet {
   }
 
   /** @returns for each webhook the notices that it was the first to tell */
-  async #storeTogether(asks: readonly Ask[]): Promise<ReadonlySet<Notice>[]> {
+  async #storeTogether(asks: readonly Ask[]): Promise<(readonly Notice[])[]> {
     const { clock, store } = this.#context;
     const now = clock.now();
-    const seen = new NoticeSet();
-    const unknown = asks.map(({ notices }) => notices.filter((notice) => !this.#stored.has(notice, now) && seen.add(notice)));
-    const asked = unknown.flat().filter(({ alert }) => now - Date.parse(alert.startsAt) > YOUNG_MS);
+    const unknown = asks.map(({ notices }) => this.#claimed(notices, now));
+    const asked = asks.flatMap(({ oldest }, at) =>
+      (now - oldest > YOUNG_MS ? (unknown[at] ?? NOTHING) : NOTHING).filter(isOld(now)),
+    );
     // Where everything is known, the question is whether the store still answers: 503 must not wait for the next new alert.
-    if (seen.size === 0) asked.push(...asks.slice(0, 1).flatMap(({ notices }) => notices.slice(0, 1)));
+    if (unknown.every(({ length }) => length === 0))
+      asked.push(...asks.slice(0, 1).flatMap(({ notices }) => notices.slice(0, 1)));
     const records = await recordsOf(store, 'alert', asked.map(alertIdOf));
     const known = new Set(asked.filter((notice, at) => isKnown(notice, records[at])));
     const fresh = known.size === 0 ? unknown : unknown.map((notices) => notices.filter((notice) => !known.has(notice)));
@@ -177,9 +204,20 @@ export class AlertInlet {
     for (let from = 0; from < all.length; from += MAX_RECORD_NOTICES) parts.push(all.slice(from, from + MAX_RECORD_NOTICES));
     await Promise.all(parts.map((part) => this.#storeRecord(part, truncated, now)));
     this.#heardAt = now;
-    for (const notice of all) this.#stored.add(notice, now);
-    for (const notice of known) this.#stored.add(notice, now);
-    return fresh.map((notices) => new Set(notices));
+    this.#stored.confirm(now);
+    return fresh;
+  }
+
+  /** Those that are neither stored nor in the same write; the same list when it is all of them. */
+  #claimed(notices: readonly Notice[], now: number): readonly Notice[] {
+    let claimed: Notice[] | undefined;
+    let at = -1;
+    for (const notice of notices) {
+      at += 1;
+      if (this.#stored.claim(notice, now)) claimed?.push(notice);
+      else claimed ??= notices.slice(0, at);
+    }
+    return claimed ?? notices;
   }
 
   async #storeRecord(notices: readonly Notice[], truncated: number, now: number): Promise<void> {
@@ -195,6 +233,11 @@ export class AlertInlet {
 /** Another process was told the same and has stored it. */
 function alreadyThere(error: unknown): void {
   if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
+}
+
+/** Whether an alert began so long ago that a process before this one may have stored it. */
+function isOld(now: number): (notice: Notice) => boolean {
+  return ({ alert }) => now - Date.parse(alert.startsAt) > YOUNG_MS;
 }
 
 /** In the order of the ids, however many. */

@@ -1,20 +1,8 @@
 import { CodedError, codeOf, sentenceOf } from '../errors.ts';
-import { compilePattern } from '../patterns/pattern.ts';
-
-export type Operator = '=' | '!=' | '=~' | '!~';
-
-/** One condition on one label of an alert. */
-export interface AlertMatcher {
-  label: string;
-  operator: Operator;
-  value: string;
-  /** @param value of the label; '' when the alert does not have it */
-  matches(value: string): boolean;
-}
+import { createLabelMatcher, type LabelMatcher } from '../patterns/label-matcher.ts';
 
 const MAX_MATCHERS = 100;
 const MAX_REMEMBERED = 1_000;
-const MAX_REMEMBERED_CHARACTERS = 200;
 const CLASSIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 
 /**
@@ -29,10 +17,10 @@ const CLASSIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
  *
  * @throws CodedError `matcher_invalid`; `details.column` counts from 1
  */
-export function parseMatchers(text: string): AlertMatcher[] {
+export function parseMatchers(text: string): LabelMatcher[] {
   const reader = new Reader(text);
   reader.skipBlanks();
-  const matchers: AlertMatcher[] = [];
+  const matchers: LabelMatcher[] = [];
   if (reader.take('{')) reader.endAtBrace();
   reader.skipBlanks();
   while (!reader.done()) {
@@ -46,7 +34,7 @@ export function parseMatchers(text: string): AlertMatcher[] {
   return matchers;
 }
 
-function readMatcher(reader: Reader): AlertMatcher {
+function readMatcher(reader: Reader): LabelMatcher {
   const quotedName = reader.sees('"');
   const label = quotedName ? reader.quoted(true) : reader.name();
   if (label === '') reader.fail('expected the name of a label');
@@ -57,33 +45,11 @@ function readMatcher(reader: Reader): AlertMatcher {
   const column = reader.column;
   const value = reader.sees('"') ? reader.quoted(quotedName || !CLASSIC_NAME.test(label)) : reader.bare();
   try {
-    return createMatcher(label, operator, value);
+    return createLabelMatcher(label, operator, value, { dotTakesLines: false, remembered: MAX_REMEMBERED });
   } catch (error) {
     if (codeOf(error) !== 'pattern_invalid') throw error;
     return reader.fail(`the regular expression cannot be used: ${sentenceOf(error)}`, column, error);
   }
-}
-
-/** @throws CodedError `pattern_invalid` */
-function createMatcher(label: string, operator: Operator, value: string): AlertMatcher {
-  if (operator === '=') return { label, operator, value, matches: (text) => text === value };
-  if (operator === '!=') return { label, operator, value, matches: (text) => text !== value };
-  const pattern = compilePattern(value, false);
-  const wanted = operator === '=~';
-  const remembered = new Map<string, boolean>();
-  return {
-    label,
-    operator,
-    value,
-    matches(text) {
-      let known = remembered.get(text);
-      if (known === undefined) {
-        known = pattern(text) === wanted;
-        if (remembered.size < MAX_REMEMBERED && text.length <= MAX_REMEMBERED_CHARACTERS) remembered.set(text, known);
-      }
-      return known;
-    },
-  };
 }
 
 const GO_ESCAPES: ReadonlyMap<string, string> = new Map([

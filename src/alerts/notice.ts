@@ -36,7 +36,10 @@ export interface NoticeRules {
 const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** What all notices of one alert have in common. */
-export type Told = Omit<Notice, 'application' | 'consequence'>;
+export type Told = Omit<Notice, 'application' | 'consequence'> & {
+  /** When it began, milliseconds since the epoch. */
+  began: number;
+};
 
 /**
  * What an alert says, whichever applications it concerns.
@@ -50,6 +53,7 @@ export function told(alert: AlertmanagerAlert, rules: NoticeRules, now: number):
   const status = alert.status ?? (end !== null && end <= now ? 'resolved' : 'firing');
   const at = status === 'firing' ? startsAt : (end ?? now);
   return {
+    began: startsAt,
     alert: {
       name: shown(own(alert.labels, 'alertname') ?? '') || 'unnamed',
       fingerprint: alert.fingerprint ?? fingerprintOf(alert.labels),
@@ -80,10 +84,25 @@ export function alertIdOf({ application, alert }: Notice): string {
 
 /** The id of the record of some notices: it follows from what they say, so that two processes give the same. */
 export function webhookIdOf(notices: readonly Notice[]): string {
-  const keys = notices.map(
-    ({ application, alert, status }) => `${alert.fingerprint}\n${alert.startsAt}\n${status}\n${application}`,
+  const texts: string[] = [];
+  for (const { application, alert, status } of notices.toSorted(inOrder)) {
+    texts.push(alert.fingerprint, alert.startsAt, status, application, '');
+  }
+  return `webhook-${digest(texts.join('\n'))}`;
+}
+
+function inOrder(one: Notice, other: Notice): number {
+  return (
+    compared(one.alert.fingerprint, other.alert.fingerprint) ||
+    compared(one.alert.startsAt, other.alert.startsAt) ||
+    compared(one.status, other.status) ||
+    compared(one.application, other.application)
   );
-  return `webhook-${digest(keys.toSorted().join('\n\n'))}`;
+}
+
+function compared(one: string, other: string): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
 }
 
 function digest(text: string): string {

@@ -1,4 +1,5 @@
-import { parseMatchers, type AlertMatcher } from './matchers.ts';
+import type { LabelMatcher } from '../patterns/label-matcher.ts';
+import { parseMatchers } from './matchers.ts';
 import type { Consequence } from './settings.ts';
 
 export type Labels = Readonly<Record<string, string>>;
@@ -21,7 +22,7 @@ interface Rule {
   route: Route;
   /** The route as the whole answer, which it is for nearly every alert. */
   alone: readonly Route[];
-  matchers: readonly AlertMatcher[];
+  matchers: readonly LabelMatcher[];
 }
 
 const NONE: readonly Route[] = [];
@@ -43,21 +44,29 @@ export function createRouting(applications: Iterable<RoutedApplication>): (label
     }),
   );
   const { byLabel, others } = indexed(rules);
-  const indexes = [...byLabel];
+  const indexes = [...byLabel].map(([label, byValue]) => ({ label, byValue }));
   return (labels) => {
-    let found: Rule[] | undefined;
-    for (const [label, byValue] of indexes) {
+    let found: Rule | Rule[] | undefined;
+    for (const { label, byValue } of indexes) {
       const candidates = byValue.get(valueOf(labels, label));
-      if (candidates !== undefined) for (const rule of candidates) if (fits(rule, labels)) (found ??= []).push(rule);
+      if (candidates !== undefined) for (const rule of candidates) if (fits(rule, labels)) found = joined(found, rule);
     }
-    for (const rule of others) if (fits(rule, labels)) (found ??= []).push(rule);
+    for (const rule of others) if (fits(rule, labels)) found = joined(found, rule);
     if (found === undefined) return NONE;
-    if (found.length === 1) return found[0]?.alone ?? NONE;
+    if (!Array.isArray(found)) return found.alone;
     return found
       .sort((one, other) => one.application - other.application || one.place - other.place)
       .filter((rule, at, all) => rule.application !== all[at - 1]?.application)
       .map(({ route }) => route);
   };
+}
+
+/** Nearly always there is one, and no list is made. */
+function joined(found: Rule | Rule[] | undefined, rule: Rule): Rule | Rule[] {
+  if (found === undefined) return rule;
+  if (!Array.isArray(found)) return [found, rule];
+  found.push(rule);
+  return found;
 }
 
 function fits({ matchers }: Rule, labels: Labels): boolean {

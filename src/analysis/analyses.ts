@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { Changes } from '../changes.ts';
 import type { Clock } from '../clock.ts';
+import { committed } from '../commit.ts';
 import { CodedError } from '../errors.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { RecordWrite, Store, StoredRecord } from '../store/port.ts';
+import { refuseUnlisted } from './arguments.ts';
 import { noMeasurements } from './measuring.ts';
 import { applicationUnknown } from './nearest.ts';
 import type { AnalysisPlan } from './plan.ts';
@@ -17,6 +19,8 @@ export interface AnalysedApplication {
   name: string;
   plan: AnalysisPlan;
   arguments: Readonly<Record<string, string>>;
+  /** Names of those that a request may set instead. */
+  requestArguments: readonly string[];
 }
 
 export interface AnalysesContext {
@@ -57,8 +61,8 @@ export class Analyses {
    * Stores the request, then queues its first tick; when it resolves, nothing of it can be lost.
    *
    * @param by.idempotencyKey the same key of the same caller yields the same analysis
-   * @throws CodedError `application_unknown` (details.nearest), `revision_unknown`, `idempotency_mismatch`,
-   *   `store_unavailable`, `queue_unavailable`
+   * @throws CodedError `application_unknown` (details.nearest), `argument_refused`, `revision_unknown`,
+   *   `idempotency_mismatch`, `store_unavailable`, `queue_unavailable`
    */
   async start(
     request: AnalysisRequest,
@@ -71,6 +75,7 @@ export class Analyses {
       const earlier = await this.#earlier(keyId, asked);
       if (earlier !== null) return { analysis: await this.#queued(earlier), created: false };
     }
+    refuseUnlisted(request.arguments ?? {}, application);
     const revision = await this.#context.revisionOf(request.application, request.revision ?? null);
     const analysis = this.#fresh(application, revision, request.arguments ?? {});
     const writes = recordsOf(
@@ -83,12 +88,9 @@ export class Analyses {
       const value: KeyRecord = { analysis: analysis.id, asked };
       writes.push({ kind: 'idempotency', id: keyId, expect: 0, createdAt: this.#context.clock.now(), index: {}, value });
     }
-    try {
-      await this.#context.store.commit(writes);
-    } catch (error) {
-      if (keyId === null || !(error instanceof CodedError) || error.code !== 'conflict') throw error;
-      const earlier = await this.#earlier(keyId, asked);
-      if (earlier === null) throw error;
+    if (!(await committed(this.#context.store, writes))) {
+      const earlier = keyId === null ? null : await this.#earlier(keyId, asked);
+      if (earlier === null) throw new CodedError('conflict', 'the analysis is there already; ask again', { retryable: true });
       return { analysis: await this.#queued(earlier), created: false };
     }
     this.#context.onStarted(analysis);
@@ -212,13 +214,9 @@ export class Analyses {
         { phase: 'Cancelled', verdict: null, code: 'cancelled', sentence: `cancelled by ${by.name}` },
         this.#context.clock.now(),
       );
-      try {
-        const entry = endEntry(cancelled, this.#context.clock.now());
-        await this.#context.store.commit([writeOf(cancelled, record.version, record.createdAt, true)], [entry]);
-      } catch (error) {
-        if (error instanceof CodedError && error.code === 'conflict') continue;
-        throw error;
-      }
+      const entry = endEntry(cancelled, this.#context.clock.now());
+      const write = writeOf(cancelled, record.version, record.createdAt, true);
+      if (!(await committed(this.#context.store, [write], [entry]))) continue;
       this.#context.changes.announce(id);
       // The open record is settled (journal, metrics) by one last run of its job.
       await this.#context.queue.enqueue({ kind: 'tick', key: id });
@@ -245,13 +243,7 @@ export class Analyses {
 
   /** False when another process was faster. */
   async #created(analysis: Analysis, measurements: Measurements): Promise<boolean> {
-    try {
-      await this.#context.store.commit(recordsOf(analysis, measurements, 0, this.#context.clock.now()));
-      return true;
-    } catch (error) {
-      if (error instanceof CodedError && error.code === 'conflict') return false;
-      throw error;
-    }
+    return committed(this.#context.store, recordsOf(analysis, measurements, 0, this.#context.clock.now()));
   }
 
   #application(name: string): AnalysedApplication {

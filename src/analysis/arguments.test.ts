@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fillPlain, fillSelector, placeholdersIn } from './arguments.ts';
+import { fillPlain, fillSelector, placeholdersIn, refuseUnlisted } from './arguments.ts';
 
 describe('filling arguments into a selector', () => {
   it('puts a value into a label string', () => {
@@ -51,5 +51,30 @@ describe('filling arguments into a selector', () => {
 
   it('lists the placeholders once each', () => {
     expect(placeholdersIn('${a} ${b} ${a}')).toEqual(['a', 'b']);
+  });
+});
+
+describe('the arguments of a request', () => {
+  const shop = { name: 'shop', requestArguments: ['run', 'constructor'] };
+
+  it('are those that the application lists', () => {
+    expect(() => refuseUnlisted({}, shop)).not.toThrow();
+    expect(() => refuseUnlisted({ run: '7', constructor: 'x' }, shop)).not.toThrow();
+  });
+
+  it('are refused with the place of each, and with what to do', () => {
+    expect(() => refuseUnlisted({ run: '7', service: 'x', toString: 'y' }, shop)).toThrow(
+      expect.objectContaining({
+        code: 'argument_refused',
+        message:
+          '/arguments/service: a request may not set it; leave it out, or list service, toString in applications.shop.requestArguments of the configuration',
+        details: {
+          errors: [
+            { path: '/arguments/service', message: 'a request may not set it' },
+            { path: '/arguments/toString', message: 'a request may not set it' },
+          ],
+        },
+      }),
+    );
   });
 });

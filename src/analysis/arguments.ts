@@ -1,6 +1,9 @@
 import { CodedError } from '../errors.ts';
 import { fillPromql } from '../promql/fill.ts';
 
+/** Every analysis has these by itself: what it is about, whatever the configuration or a request says. */
+export const GIVEN_ARGUMENTS: readonly string[] = ['application', 'revision'];
+
 /** Names of the arguments that a text asks for, in order, without repeats. */
 export function placeholdersIn(text: string): string[] {
   return [...new Set([...text.matchAll(/\$\{([a-zA-Z_][a-zA-Z0-9_]*)\}/g)].map((match) => match[1] ?? ''))];
@@ -15,6 +18,26 @@ function valueOf(name: string, values: Readonly<Record<string, string>>): string
     );
   }
   return value;
+}
+
+/**
+ * A request sets only those arguments that the application leaves to it: any other could point an analysis at the metrics
+ * of something else.
+ *
+ * @throws CodedError `argument_refused`, with every refused one in `details.errors`
+ */
+export function refuseUnlisted(
+  requested: Readonly<Record<string, string>>,
+  application: { name: string; requestArguments: readonly string[] },
+): void {
+  const refused = Object.keys(requested).filter((name) => !application.requestArguments.includes(name));
+  const [first] = refused;
+  if (first === undefined) return;
+  throw new CodedError(
+    'argument_refused',
+    `/arguments/${first}: a request may not set it; leave it out, or list ${refused.join(', ')} in applications.${application.name}.requestArguments of the configuration`,
+    { details: { errors: refused.map((name) => ({ path: `/arguments/${name}`, message: 'a request may not set it' })) } },
+  );
 }
 
 /** Fills `${name}` in the value of a label that is compared as a whole, where nothing needs escaping. */

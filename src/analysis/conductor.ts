@@ -1,4 +1,5 @@
 import type { Changes } from '../changes.ts';
+import { committed } from '../commit.ts';
 import { CodedError } from '../errors.ts';
 import type { Job } from '../queue/port.ts';
 import type { StoredRecord } from '../store/port.ts';
@@ -45,31 +46,20 @@ export class Conductor {
     const now = this.#context.clock.now();
     const wait = waitFor(analysis, now);
     if (wait > EARLY_MS) return { again: now + wait };
-    try {
-      const next = await this.#lookOrEnd(analysis, measurementsIn(kept), now, signal);
-      if (isFinal(next.analysis.phase)) this.#context.reach('verdict-decided');
-      const writes = [
-        writeOf(next.analysis, record.version, record.createdAt, true),
-        {
-          kind: 'measurements' as const,
-          id: job.key,
-          expect: kept.version,
-          createdAt: kept.createdAt,
-          index: kept.index,
-          value: next.measurements,
-        },
-      ];
-      const decided = isFinal(next.analysis.phase);
-      await this.#context.store.commit(writes, decided ? [endEntry(next.analysis, now)] : []);
-      this.#context.changes.announce(job.key);
-      this.#context.onTick({ decided, seconds: (this.#context.clock.now() - now) / 1_000 });
-      if (!decided) return { again: Date.parse(next.analysis.nextTickAt ?? new Date(now).toISOString()) };
-      this.#context.reach('verdict-stored');
-    } catch (error) {
-      // Somebody else (a cancel, another process) was faster: its state counts, look again at once.
-      if (error instanceof CodedError && error.code === 'conflict') return { again: now };
-      throw error;
-    }
+    const next = await this.#lookOrEnd(analysis, measurementsIn(kept), now, signal);
+    const decided = isFinal(next.analysis.phase);
+    if (decided) this.#context.reach('verdict-decided');
+    const { version, createdAt, index } = kept;
+    const writes = [
+      writeOf(next.analysis, record.version, record.createdAt, true),
+      { kind: 'measurements' as const, id: job.key, expect: version, createdAt, index, value: next.measurements },
+    ];
+    // Somebody else (a cancel, another process) was faster: its state counts, look again at once.
+    if (!(await committed(this.#context.store, writes, decided ? [endEntry(next.analysis, now)] : []))) return { again: now };
+    this.#context.changes.announce(job.key);
+    this.#context.onTick({ decided, seconds: (this.#context.clock.now() - now) / 1_000 });
+    if (!decided) return { again: Date.parse(next.analysis.nextTickAt ?? new Date(now).toISOString()) };
+    this.#context.reach('verdict-stored');
     const stored = await this.#context.store.get('analysis', job.key);
     if (stored !== undefined) await this.#settle(stored);
   }

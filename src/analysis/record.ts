@@ -22,7 +22,8 @@ export const AnalysisRequest = Type.Object(
       Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
         additionalProperties: false,
         maxProperties: 50,
-        description: 'Override the arguments of the application for the queries of its template.',
+        description:
+          'Override arguments of the application that its `requestArguments` lists; another one is 422 `argument_refused`.',
       }),
     ),
   },

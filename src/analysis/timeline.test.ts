@@ -182,6 +182,14 @@ describe('the revision that was live at a moment', () => {
     expect(faults).toEqual([]);
   });
 
+  it('is the last one of many that are said to run at the same time', async () => {
+    const revisions = Array.from({ length: 40 }, (_, n) => n.toString(16).padStart(40, 'd'));
+    const states = revisions.map((canary) => ({ canary, stable: null, phase: 'progressing' as const }));
+    await Promise.all(states.map((state) => timeline.see('shop', state)));
+    const open = await store.list('sighting', { application: 'shop', open: true, limit: 100 });
+    expect(open.records.map(({ value }) => value)).toMatchObject([{ revision: revisions.at(-1) }]);
+  });
+
   it('is known for each of the times at which a revision came back', async () => {
     const first = await runFor(10 * MINUTE, { canary: null, stable: OLD });
     await runFor(10 * MINUTE, { canary: null, stable: NEW });

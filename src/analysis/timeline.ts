@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
 import type { Delivery, DeliveryState, Liveness } from '../delivery/port.ts';
-import { CodedError } from '../errors.ts';
+import { committed } from '../commit.ts';
 import type { Store, StoredRecord } from '../store/port.ts';
+import { NewestOnly } from './newest.ts';
 import { sameCommit } from './revision.ts';
 
 export interface TimelineContext {
@@ -55,6 +56,12 @@ export interface LiveRevision {
   since: number;
 }
 
+/** What an application was seen to run. */
+interface Look {
+  at: number;
+  state: Pick<DeliveryState, 'canary' | 'stable' | 'phase'>;
+}
+
 interface Account extends Liveness {
   /** When we first saw it; null for what the cluster tells. */
   seenFrom: number | null;
@@ -70,6 +77,8 @@ export class Timeline {
   readonly #context: TimelineContext;
   /** When this process last saw what an application runs. */
   readonly #lookedAt = new Map<string, number>();
+  /** Looks that were stored beside each other would see each other's revisions as live, and store them all again. */
+  readonly #looks = new NewestOnly<Look>((application, look) => this.#keep(application, look));
 
   constructor(context: TimelineContext) {
     this.#context = context;
@@ -92,9 +101,12 @@ export class Timeline {
     );
   }
 
-  /** Stores what changed since the last look; most looks store nothing. */
-  async see(application: string, state: Pick<DeliveryState, 'canary' | 'stable' | 'phase'>): Promise<void> {
-    const now = this.#context.clock.now();
+  /** Stores what changed since the last look; most looks store nothing. Of looks that have to wait the newest counts. */
+  see(application: string, state: Look['state']): Promise<void> {
+    return this.#looks.take(application, { at: this.#context.clock.now(), state });
+  }
+
+  async #keep(application: string, { at: now, state }: Look): Promise<void> {
     const open = await this.#sightings(application, true);
     const lookedAt = this.#lookedAt.get(application) ?? lastLook(open);
     // An aborted canary takes no traffic, however long its template stays there.
@@ -211,12 +223,8 @@ export class Timeline {
       index: { application, open: spans.some(({ to }) => to === null) },
       value: sighting,
     };
-    try {
-      await this.#context.store.commit([write]);
-    } catch (error) {
-      // Another process saw the same; its account counts.
-      if (!(error instanceof CodedError) || error.code !== 'conflict') throw error;
-    }
+    // When another process saw the same, its account counts.
+    await committed(this.#context.store, [write]);
   }
 }
 

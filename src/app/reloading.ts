@@ -2,7 +2,7 @@ import { resolveDefaults, type ResolvedConfig } from '../config/defaults.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { problemsOf, problemText } from '../config/problem.ts';
 import { refuseRestartKeys } from '../config/reload.ts';
-import { codeOf, sentenceOf } from '../errors.ts';
+import { CodedError, codeOf, sentenceOf } from '../errors.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 
@@ -69,6 +69,7 @@ export class Reloading {
       if (!unchanged) {
         refuseUnavailable(loaded);
         refuseRestartKeys(this.#current, next);
+        refuseNothing(this.#current, next);
         await take(next);
         this.#current = next;
         for (const warning of loaded.warnings) log.warn({ problem: warning }, 'configuration warning');
@@ -90,6 +91,12 @@ export class Reloading {
       throw error;
     }
   }
+}
+
+/** A file that somebody is about to write is empty for a moment; nobody takes out all applications on purpose. */
+function refuseNothing(before: ResolvedConfig, after: ResolvedConfig): void {
+  if (Object.keys(after.applications).length > 0 || Object.keys(before.applications).length === 0) return;
+  throw new CodedError('config_invalid', 'the file names no application any more; restart davylamp to run without any');
 }
 
 const RESULT_OF: Readonly<Record<string, 'invalid' | 'needs_restart'>> = {

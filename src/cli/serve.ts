@@ -23,7 +23,7 @@ export type BuildApp = (
 ) => Promise<ServedApp>;
 
 /** With the longest drainDelay less than the 30 s after which Kubernetes kills a pod, so that the log still says what did not end. */
-const CLOSE_DEADLINE_MS = 19_000;
+export const CLOSE_DEADLINE_MS = 19_000;
 
 /** Runs the service until it is asked to stop, then closes it in order. */
 export function serveWith(buildApp: BuildApp, closeDeadlineMs = CLOSE_DEADLINE_MS): Command {

@@ -12,7 +12,8 @@ export function analysedApplications(config: ResolvedConfig): Map<string, Analys
   return mapped(config, (name, application) => {
     const template = config.templates[application.template];
     if (template === undefined) throw missing(name, `template "${application.template}"`);
-    return { name, plan: planOf(application.template, template), arguments: application.arguments };
+    const { arguments: values, requestArguments } = application;
+    return { name, plan: planOf(application.template, template), arguments: values, requestArguments };
   });
 }
 

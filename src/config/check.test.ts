@@ -4,6 +4,7 @@ import { Type } from 'typebox';
 import { Value } from 'typebox/value';
 import { describe, expect, it } from 'vitest';
 import { check, type Finding } from './check.ts';
+import { resolveDefaults } from './defaults.ts';
 import { parseYaml, pathText } from './document.ts';
 import { editorSchema } from './reference.ts';
 import { isMap } from './schema-node.ts';
@@ -79,6 +80,14 @@ describe('what is said about a value that does not fit', () => {
     expect(repository('25d')).toEqual(["repositories.r.refreshEvery: expected a duration of at most 24d; got '25d'"]);
     expect(repository('0s')).toEqual(["repositories.r.refreshEvery: expected a duration above 0; got '0s'"]);
     expect(said({ templates: { t: { ...validTemplate(), warmup: '0s' } } })).toEqual([]);
+  });
+
+  it('takes ages that no timer could wait for, its own defaults included', () => {
+    expect(said({ retention: { analyses: '30d', rollbacks: '3650d', sightings: '90d' } })).toEqual([]);
+    expect(said(resolveDefaults({}))).toEqual([]);
+    expect(said({ retention: { analyses: '36501d' } })).toEqual([
+      "retention.analyses: expected a duration of at most 36500d; got '36501d'",
+    ]);
   });
 
   it('refuses names that do not fit, and the key __proto__ everywhere', () => {

@@ -23,8 +23,8 @@ export interface Finding {
   hint?: string;
 }
 
-/** The longest time that a timer of the runtime can wait for; a longer one would fire at once. */
-export const MAX_DURATION_MS = 2_147_483_647;
+/** The longest time that a timer of the runtime can wait for, 2^31 milliseconds, in whole days; a longer one would fire at once. */
+const LONGEST_TIMER = '24d';
 
 /** Where a map stands among others, for hints about keys that belong one level up, down or into another branch. */
 interface Around {
@@ -71,8 +71,9 @@ function checkText(node: SchemaNode, value: string, path: Path): Finding[] {
   if (node.pattern !== undefined && !new RegExp(node.pattern).test(value)) return [mismatch(node, value, path)];
   if (!isDuration(node)) return [];
   const milliseconds = parseDuration(value);
-  if (milliseconds > MAX_DURATION_MS) {
-    return [{ path, part: 'value', message: `expected a duration of at most 24d; got '${shown(value)}'` }];
+  const longest = node.longest ?? LONGEST_TIMER;
+  if (milliseconds > parseDuration(longest)) {
+    return [{ path, part: 'value', message: `expected a duration of at most ${longest}; got '${shown(value)}'` }];
   }
   if (milliseconds === 0 && node.default !== '0s' && node.examples?.includes('0s') !== true) {
     return [{ path, part: 'value', message: `expected a duration above 0; got '${shown(value)}'` }];

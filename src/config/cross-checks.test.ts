@@ -142,6 +142,29 @@ describe('arguments', () => {
     ]);
   });
 
+  it('of the labels of a control must be there, too', () => {
+    const control = { templates: { plain: { ...template, control: { app: '${other}' } } }, applications: { shop: application } };
+    expect(errors(control)).toEqual([
+      'applications.shop.arguments.other: is required; template plain asks for it in control.app',
+    ]);
+  });
+
+  it('that every analysis has by itself need no value, and one has no effect', () => {
+    const own = { plain: { ...template, canary: { track: '${application}-${revision}' } } };
+    expect(errors({ templates: own, applications: { shop: application } })).toEqual([]);
+    expect(warnings({ templates: own, applications: { shop: { ...application, arguments: { revision: 'x' } } } })).toEqual([
+      'applications.shop.arguments.revision: is not used: every analysis has its own',
+    ]);
+  });
+
+  it('that a request may set are some that the template asks for', () => {
+    const listed = { ...application, arguments: { track: 'c', service: 's' }, requestArguments: ['track', 'trak', 'revision'] };
+    expect(warnings({ templates: { plain: asking }, applications: { shop: listed } })).toEqual([
+      'applications.shop.requestArguments[1]: is not used by template plain',
+      'applications.shop.requestArguments[2]: is not used: every analysis has its own',
+    ]);
+  });
+
   it('must be asked for in a form that is filled', () => {
     const broken = { ...template, canary: { track: '${ track }' } };
     expect(errors({ templates: { plain: broken } })).toEqual([
@@ -302,6 +325,17 @@ describe('matchers of alerts', () => {
     expect(errors({ applications: { shop: { ...application, alerts } } })).toEqual([
       'applications.shop.alerts[1].matchers[0]: is not a matcher; column 5: the quote is not closed',
       'applications.shop.alerts[1].matchers[1]: is not a matcher; column 4: the regular expression cannot be used: lookahead and lookbehind are not known to RE2',
+    ]);
+  });
+
+  it('warn where an alert would do that has none of the labels', () => {
+    const alerts: unknown = JSON.parse(`[
+      { "matchers": ["service=\\"shop\\"", "severity!=info"] },
+      { "matchers": ["service=~\\"shop|.*\\"", "severity!=info"], "then": "rollback" },
+      { "matchers": ["severity!=info"], "then": "ignore" }
+    ]`);
+    expect(warnings({ applications: { shop: { ...application, alerts } } })).toEqual([
+      'applications.shop.alerts[1].matchers: matches alerts that have none of these labels, too; add one with a value, such as service="shop"',
     ]);
   });
 });

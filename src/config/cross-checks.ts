@@ -1,5 +1,7 @@
 import { Value } from 'typebox/value';
 import { parseMatchers } from '../alerts/matchers.ts';
+import { AlertRule } from '../alerts/settings.ts';
+import { GIVEN_ARGUMENTS } from '../analysis/arguments.ts';
 import { nearestName } from '../analysis/nearest.ts';
 import { Template } from '../analysis/template.ts';
 import { codeOf, sentenceOf } from '../errors.ts';
@@ -75,9 +77,10 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
       ...rollbackWarnings(sections.rollbacks),
       ...entries(sections.repositories).flatMap(([name, repository]) => repositoryWarnings(['repositories', name], repository)),
       ...overlapWarnings(sections.applications, sections.repositories),
-      ...entries(sections.applications).flatMap(([name, application]) =>
-        unusedArguments(['applications', name], application, templates),
-      ),
+      ...entries(sections.applications).flatMap(([name, application]) => [
+        ...unusedArguments(['applications', name], application, templates),
+        ...broadMatchers(['applications', name], application),
+      ]),
       ...[...templates].flatMap(([name, template]) => templateWarnings(template, ['templates', name])),
     ],
   };
@@ -170,6 +173,19 @@ function matcherFindings(path: Path, alerts: unknown): Finding[] {
   });
 }
 
+/** Alerts of everything else have none of the labels, and would be put down to this application. */
+function broadMatchers(path: Path, application: JsonMap): Finding[] {
+  const alerts = own(application, 'alerts');
+  const rules: readonly unknown[] = Array.isArray(alerts) ? alerts : [];
+  return rules.flatMap((rule, at): Finding[] => {
+    if (!Value.Check(AlertRule, rule) || rule.then === 'ignore') return [];
+    if (rule.matchers.some((text) => matcherProblem(text) !== undefined)) return [];
+    if (!rule.matchers.flatMap(parseMatchers).every((matcher) => matcher.matches(''))) return [];
+    const message = 'matches alerts that have none of these labels, too; add one with a value, such as service="shop"';
+    return [{ path: [...path, 'alerts', at, 'matchers'], part: 'value', message }];
+  });
+}
+
 /** @returns what is wrong with it and in which column */
 function matcherProblem(text: string): string | undefined {
   try {
@@ -219,7 +235,7 @@ function missingArguments(path: Path, application: JsonMap, templates: ReadonlyM
   const asked = argumentsOf(template);
   const idle = Object.keys(given).filter((argument) => !asked.has(argument));
   for (const [argument, at] of asked) {
-    if (Object.hasOwn(given, argument)) continue;
+    if (Object.hasOwn(given, argument) || GIVEN_ARGUMENTS.includes(argument)) continue;
     const near = nearestName(argument, idle);
     const message = `is required; template ${name} asks for it in ${at.join('.')}`;
     const hint = near === null ? {} : { hint: `did you mean ${argument} where '${near}' stands?` };
@@ -231,14 +247,27 @@ function missingArguments(path: Path, application: JsonMap, templates: ReadonlyM
 function unusedArguments(path: Path, application: JsonMap, templates: ReadonlyMap<string, Template>): Finding[] {
   const name = textAt(application, 'template');
   const template = name === undefined ? undefined : templates.get(name);
-  const values = own(application, 'arguments');
-  if (template === undefined || !isMap(values)) return [];
+  if (template === undefined) return [];
   const asked = argumentsOf(template);
-  return Object.keys(values)
-    .filter((argument) => !asked.has(argument))
-    .map((argument) => ({
-      path: [...path, 'arguments', argument],
-      part: 'key',
-      message: `is not used by template ${name ?? ''}`,
-    }));
+  const values = own(application, 'arguments');
+  const requested = own(application, 'requestArguments');
+  const named: { argument: unknown; at: Path; part: Finding['part'] }[] = [
+    ...Object.keys(isMap(values) ? values : {}).map((argument) => ({
+      argument,
+      at: ['arguments', argument],
+      part: 'key' as const,
+    })),
+    ...(Array.isArray(requested) ? requested : []).map((argument: unknown, at) => ({
+      argument,
+      at: ['requestArguments', at],
+      part: 'value' as const,
+    })),
+  ];
+  return named.flatMap(({ argument, at, part }): Finding[] => {
+    if (typeof argument !== 'string') return [];
+    const given = GIVEN_ARGUMENTS.includes(argument);
+    if (asked.has(argument) && !given) return [];
+    const message = given ? 'is not used: every analysis has its own' : `is not used by template ${name ?? ''}`;
+    return [{ path: [...path, ...at], part, message }];
+  });
 }

@@ -82,6 +82,7 @@ describe('defaults', () => {
       onConfounded: 'propose',
       onUndeployable: 'propose',
       arguments: {},
+      requestArguments: [],
       alerts: [],
       delivery: { type: 'http', timeout: '5s' },
     });

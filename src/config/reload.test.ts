@@ -27,7 +27,8 @@ templates: {}
 describe('a reload', () => {
   it('can change what follows the configuration', () => {
     const other = config(
-      BASE.replace('paths: [shop]', 'paths: [apps/shop]').replace('git-token', 'other-token') + 'log: { level: debug }\n',
+      BASE.replace('paths: [shop]', 'paths: [apps/shop]').replace('git-token', 'other-token') +
+        'log: { level: debug }\nalerts: { window: 1h, labels: [severity] }\nretention: { keys: 1d }\n',
     );
     expect(keysThatNeedRestart(config(BASE), other)).toEqual([]);
     expect(keysThatNeedRestart(config(BASE), config('{}'))).toEqual([]);
@@ -35,12 +36,14 @@ describe('a reload', () => {
 
   it('names every key that needs a restart, and is refused as a whole', () => {
     const other = config(
-      BASE.replace('127.0.0.1:8080', '127.0.0.1:9090') + 'storage: { kind: embedded, path: ./other }\nworkers: { ticks: 3 }\n',
+      BASE.replace('127.0.0.1:8080', '127.0.0.1:9090') +
+        'storage: { kind: embedded, path: ./other }\nworkers: { ticks: 3 }\nalerts: { window: 1h, maxBodyBytes: 2048 }\n',
     );
-    const keys = ['server.listen', 'storage.path', 'workers.ticks'];
+    const keys = ['alerts.maxBodyBytes', 'server.listen', 'storage.path', 'workers.ticks'];
+    const errors = keys.map((path) => ({ path, message: 'can only change with a restart' }));
     expect(keysThatNeedRestart(config(BASE), other)).toEqual(keys);
     expect(() => refuseRestartKeys(config(BASE), other)).toThrow(
-      expect.objectContaining({ code: 'reload_needs_restart', details: { keys } }),
+      expect.objectContaining({ code: 'reload_needs_restart', details: { errors } }),
     );
   });
 });

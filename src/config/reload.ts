@@ -16,6 +16,8 @@ const LIVE: readonly Path[] = [
   ['repositories'],
   ['rollbacks'],
   ['retention'],
+  ['alerts', 'window'],
+  ['alerts', 'labels'],
   ['log', 'level'],
   ['server', 'drainDelay'],
   ['server', 'tokens'],
@@ -38,14 +40,14 @@ export function keysThatNeedRestart(before: ResolvedConfig, after: ResolvedConfi
   return keys.toSorted();
 }
 
-/** @throws CodedError `reload_needs_restart`, with the keys in `details.keys` */
+/** @throws CodedError `reload_needs_restart`, with every key in `details.errors` */
 export function refuseRestartKeys(before: ResolvedConfig, after: ResolvedConfig): void {
   const keys = keysThatNeedRestart(before, after);
   if (keys.length === 0) return;
   throw new CodedError(
     'reload_needs_restart',
     `nothing was taken up, because ${keys.join(', ')} can only change with a restart; restart davylamp or put ${keys.length === 1 ? 'it' : 'them'} back`,
-    { details: { keys } },
+    { details: { errors: keys.map((path) => ({ path, message: 'can only change with a restart' })) } },
   );
 }
 

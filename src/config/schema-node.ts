@@ -22,6 +22,8 @@ export interface SchemaNode {
   readonly maxProperties?: number;
   /** True for a map in which anything may stand, as the language of somebody else has it. */
   readonly additionalProperties?: boolean;
+  /** Of a duration: the longest that is allowed, where it is not what a timer can wait for. */
+  readonly longest?: string;
   readonly default?: unknown;
   readonly examples?: readonly unknown[];
   readonly description?: string;

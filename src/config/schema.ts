@@ -30,6 +30,9 @@ const named = { ...closed, default: {} };
 const Name = Type.String({ pattern: '^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$' });
 const duration = (value: string, description: string) =>
   Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description }));
+/** Ages are compared and never waited for. */
+const age = (value: string, description: string) =>
+  Type.Optional(Type.Unsafe<string>({ ...Duration, longest: '36500d', default: value, description }));
 
 export const EmbeddedStorage = Type.Object(
   {
@@ -104,7 +107,14 @@ export const Application = Type.Object(
     arguments: Type.Optional(
       Type.Record(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), Type.String({ maxLength: 500 }), {
         ...named,
-        description: 'What ${name} stands for in the template.',
+        description: 'What ${name} stands for in the template; ${application} and ${revision} are there by themselves.',
+      }),
+    ),
+    requestArguments: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[a-zA-Z_][a-zA-Z0-9_]{0,62}$' }), {
+        maxItems: 50,
+        default: [],
+        description: 'Names of arguments that a request may set for its own analysis, instead of the value above; no other.',
       }),
     ),
     alerts: Type.Optional(
@@ -176,11 +186,11 @@ export const Config = Type.Object(
     retention: Type.Optional(
       Type.Object(
         {
-          analyses: duration('30d', 'Analyses with their measurements, since they were asked for.'),
-          rollbacks: duration('365d', 'Rollbacks that ended.'),
-          alerts: duration('14d', 'What alerts led to; an alert that comes again later counts as new.'),
-          keys: duration('2d', 'Idempotency keys and the signatures of webhooks.'),
-          sightings: duration('90d', 'Which revision was live when, after it is live no more.'),
+          analyses: age('30d', 'Analyses with their measurements, since they were asked for.'),
+          rollbacks: age('365d', 'Rollbacks that ended.'),
+          alerts: age('14d', 'What alerts led to; an alert that comes again later counts as new.'),
+          keys: age('2d', 'Idempotency keys and the signatures of webhooks.'),
+          sightings: age('90d', 'Which revision was live when, after it is live no more.'),
         },
         { ...closed, default: {}, description: 'How long what is closed is kept. The journal is never shortened.' },
       ),

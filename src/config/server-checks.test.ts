@@ -21,6 +21,7 @@ describe('the server section', () => {
     `{ listen: '[::]:8080', signers: [{ name: pager, secretFiles: [/run/secrets/pager] }] }`,
     `{ listen: '0.0.0.0:8080', oidc: [{ name: ci, issuer: 'https://issuer.example', audience: davylamp, grants: [{ match: { sub: x }, scopes: [admin] }] }] }`,
     `{ listen: '0.0.0.0:8443', tls: { certFile: a, keyFile: b, clientCaFile: c }, clients: [{ name: ci, subject: ci.example, scopes: [webhooks] }], probes: { listen: '0.0.0.0:9090' } }`,
+    `{ drainDelay: 10s }`,
     `{ tokens: [{ name: ci, sha256s: [${HEX}, ${HEX.replaceAll('a', 'b')}], scopes: [analyses:read] }] }`,
   ])('may be %s', async (server) => {
     expect(await problems(server)).toEqual([]);
@@ -29,6 +30,7 @@ describe('the server section', () => {
   it.each([
     [`{ listen: '0.0.0.0:8080' }`, 'server.listen: 0.0.0.0 can be reached from other machines'],
     [`{ listen: '0.0.0.0:8080', tls: { certFile: a, keyFile: b } }`, 'server.listen: 0.0.0.0 can be reached from other machines'],
+    [`{ drainDelay: 10001ms }`, "server.drainDelay: expected a duration of at most 10s; got '10001ms'"],
     [`{ tokens: [{ name: ci }] }`, 'server.tokens[0]: needs sha256'],
     [`{ tokens: [{ name: ci, sha256: ${HEX}, sha256s: [${HEX}] }] }`, 'server.tokens[0]: takes either sha256 or sha256s'],
     [

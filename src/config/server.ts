@@ -236,9 +236,15 @@ export const Server = Type.Object(
       }),
     ),
     maxBodyBytes: Type.Optional(Type.Integer({ minimum: 1_024, default: 1_048_576, description: 'Largest request body.' })),
-    drainDelay: duration(
-      '1s',
-      'How long SIGTERM is answered with "not ready" only before connections are refused, so that load balancers notice; at most 10s.',
+    drainDelay: Type.Optional(
+      Type.Unsafe<string>({
+        ...Duration,
+        // A supervisor kills the process in the end: what follows the delay needs the rest of its patience.
+        longest: '10s',
+        default: '1s',
+        description:
+          'How long SIGTERM is answered with "not ready" only before connections are refused, so that load balancers notice.',
+      }),
     ),
   },
   { ...closed, default: {}, description: 'The HTTP API.' },

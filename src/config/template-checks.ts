@@ -99,11 +99,12 @@ interface Filled {
 }
 
 function filledTexts(template: Template): Filled[] {
-  const labels = (side: 'canary' | 'baseline') =>
+  const labels = (side: 'canary' | 'baseline' | 'control') =>
     Object.entries(template[side] ?? {}).map(([label, text]) => ({ at: [side, label], text }));
   return [
     ...labels('canary'),
     ...labels('baseline'),
+    ...labels('control'),
     ...Object.entries(template.metrics).flatMap(([name, metric]) =>
       queriesOf(metric).map(({ at, text }) => ({ at: ['metrics', name, ...at], text })),
     ),

@@ -81,6 +81,7 @@ export function expectedWords(node: SchemaNode): string {
   }
   switch (node.type) {
     case 'string':
+      if (node.longest !== undefined) return `${patternWords(node.pattern ?? '')}, at most ${node.longest}`;
       if (node.pattern !== undefined) return patternWords(node.pattern);
       return 'a text';
     case 'integer':

@@ -1,12 +1,13 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Scope } from '../config/server.ts';
 import { CodedError, codeOf } from '../errors.ts';
-import { Credentials, type Outcome, type Refusal } from './auth/credentials.ts';
+import { Credentials, replayed, type Outcome, type Refusal } from './auth/credentials.ts';
 import { Failures } from './auth/failures.ts';
 import { ANONYMOUS, forbidden, hasScope, type Principal } from './auth/principal.ts';
 import { Rates, type RateClass } from './auth/rates.ts';
 import type { Signed } from './auth/signature.ts';
 import type { HttpDependencies } from './dependencies.ts';
+import { invalid } from './problem.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -14,6 +15,8 @@ declare module 'fastify' {
     who: Principal;
     /** A signature that waits for its body. */
     signed: Signed | null;
+    /** The signed message that is being handled; see `Replays`. */
+    message: string | null;
   }
   interface FastifyContextConfig {
     /** Answers everybody: health checks and documents without data. */
@@ -34,6 +37,9 @@ declare module 'fastify' {
 }
 
 const LOOPBACK = /^(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?$/;
+/** Headers that mean something else when they come twice, and how long their names are: most are told apart by that. */
+const ONCE = ['host', 'authorization', 'content-type'];
+const ONCE_LENGTHS = ONCE.map((name) => name.length);
 const NO_LIMITS = { reads: 0, writes: 0, judgements: 0 };
 
 type Done = (error?: Error) => void;
@@ -57,6 +63,7 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
   const rates = new Rates(deps.rates ?? NO_LIMITS, clock);
   app.decorateRequest('who');
   app.decorateRequest('signed', null);
+  app.decorateRequest('message', null);
 
   function settle(request: FastifyRequest, outcome: Outcome, done: Done): void {
     if ('refusal' in outcome) {
@@ -73,6 +80,7 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
       return;
     }
     request.who = outcome.who;
+    request.message = outcome.message ?? null;
     done(objection(request, outcome.who) ?? overRate(request, outcome.who));
   }
 
@@ -115,6 +123,11 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
       done();
       return;
     }
+    const twice = saidTwice(request.raw.rawHeaders);
+    if (twice !== undefined) {
+      done(invalid('header_invalid', [{ path: `/${twice}`, message: 'is there twice' }]));
+      return;
+    }
     if (!credentials.configured) {
       done(isFromHere(request) ? undefined : originRefused());
       return;
@@ -123,6 +136,19 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
     if (outcome instanceof Promise) void settleLater(request, outcome, done);
     else settle(request, outcome, done);
   });
+
+  /** What is answered for good is remembered before; after a failure of ours the message may come again. */
+  async function endMessage(request: FastifyRequest, isFinal: boolean, done: Done): Promise<void> {
+    const { message } = request;
+    request.message = null;
+    let error: Error | undefined;
+    try {
+      if (message !== null && !(await credentials.endMessage(message, isFinal))) error = replayed();
+    } catch (failure) {
+      error = failure instanceof Error ? failure : new Error('a message could not be remembered');
+    }
+    done(error);
+  }
 
   const checkSignature: CheckSignature = (request, body, done) => {
     const { signed } = request;
@@ -138,7 +164,33 @@ export function authenticate(app: FastifyInstance, deps: Deps): CheckSignature {
     if (request.signed === null) done();
     else checkSignature(request, '', done);
   });
+  app.addHook('onSend', (request, reply, payload, done) => {
+    if (request.message === null) done(null, payload);
+    else void endMessage(request, reply.statusCode < 500, (error) => (error === undefined ? done(null, payload) : done(error)));
+  });
+  // Where no answer could be sent.
+  app.addHook('onResponse', (request, _reply, done) => {
+    if (request.message === null) done();
+    else void endMessage(request, false, () => done());
+  });
   return checkSignature;
+}
+
+/**
+ * Of these node takes the first one and a proxy may take the last: who decided on one must not be answered for another.
+ *
+ * @param raw names and values in turn, as they came
+ */
+function saidTwice(raw: readonly string[]): string | undefined {
+  let seen = 0;
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at] ?? '';
+    const place = ONCE_LENGTHS.includes(name.length) ? ONCE.indexOf(name.toLowerCase()) : -1;
+    if (place < 0) continue;
+    if ((seen & (1 << place)) !== 0) return ONCE[place];
+    seen |= 1 << place;
+  }
+  return undefined;
 }
 
 /** What speaks against a known caller on this route. */

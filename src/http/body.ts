@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { CodedError } from '../errors.ts';
 import type { CheckSignature } from './authentication.ts';
 import { invalid } from './problem.ts';
@@ -6,6 +6,7 @@ import { invalid } from './problem.ts';
 /** No schema of the API is deeper than eight levels; webhooks of others may carry more. */
 const MAX_DEPTH = 32;
 const MAX_ENTRIES = 100_000;
+const SOMETHING = /\S/;
 
 /**
  * Bodies are JSON and nothing else. An empty one is no body, so that `POST …/cancel` works with and without a content
@@ -15,24 +16,28 @@ export function acceptJson(app: FastifyInstance, checkSignature: CheckSignature)
   const parse = app.getDefaultJsonParser('error', 'error');
   app.removeAllContentTypeParsers();
   acceptForms(app);
+  const read = (request: FastifyRequest, text: string, done: (error: Error | null, value?: unknown) => void): void => {
+    if (request.routeOptions.config.raw === true) {
+      done(null, Buffer.from(text));
+      return;
+    }
+    if (!SOMETHING.test(text)) {
+      done(null, undefined);
+      return;
+    }
+    void parse(request, text, (error, value: unknown) => {
+      if (error === null) done(excess(value) ?? null, value);
+      else done(unreadable(text));
+    });
+  };
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, text: string, done) => {
+    if (request.signed === null) {
+      read(request, text, done);
+      return;
+    }
     checkSignature(request, text, (refusal) => {
-      if (refusal !== undefined) {
-        done(refusal);
-        return;
-      }
-      if (request.routeOptions.config.raw === true) {
-        done(null, Buffer.from(text));
-        return;
-      }
-      if (text.trim() === '') {
-        done(null, undefined);
-        return;
-      }
-      void parse(request, text, (error, value: unknown) => {
-        if (error === null) done(excess(value) ?? null, value);
-        else done(unreadable(text));
-      });
+      if (refusal === undefined) read(request, text, done);
+      else done(refusal);
     });
   });
 }

@@ -11,6 +11,7 @@ import type { HttpClient } from '../net/client.ts';
 import type { Report } from '../rollback/report.ts';
 import type { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Switches } from '../rollback/switches.ts';
+import type { Replays } from './auth/replays.ts';
 import type { TokenConfig } from './auth/secrets.ts';
 import type { TlsFiles } from './tls.ts';
 
@@ -28,8 +29,8 @@ export interface Callers extends Pick<ResolvedServer, 'basic' | 'signers' | 'oid
   /** Fetches the keys of issuers. */
   http: Pick<HttpClient, 'request'>;
   readSecret: (file: string, key: string) => Promise<string>;
-  /** Remembers an id durably; true when it was there before. `seenIn` of auth/replays.ts makes it of a store. */
-  seenBefore: (id: string) => Promise<boolean>;
+  /** What was taken of signed messages. */
+  replays: Replays;
 }
 
 /** Everything that the HTTP room is given; it makes nothing of this itself. */

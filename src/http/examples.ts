@@ -27,7 +27,7 @@ const judgement: Judgement = {
   ],
 };
 
-const analysisRequest: AnalysisRequest = { application: 'shop', revision: '4f2c1d9a7be3', arguments: { service: 'shop' } };
+const analysisRequest: AnalysisRequest = { application: 'shop', revision: '4f2c1d9a7be3' };
 
 const analysis: Analysis = {
   id: '0f8b7a52-2f0e-4f5e-9d53-0d8c2a0e9b11',

@@ -76,6 +76,7 @@ export const STATUS_OF_CODE: Readonly<Record<string, ProblemStatus>> = {
   cursor_invalid: 400,
   argument_missing: 422,
   argument_unsafe: 422,
+  argument_refused: 422,
   unauthenticated: 401,
   origin_refused: 403,
   forbidden: 403,

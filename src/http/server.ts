@@ -24,6 +24,7 @@ import { OpenRequests } from './waiting.ts';
 const MAX_PARAMETER = 200;
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,100}$/;
 const OTHER_ROUTE = 'other';
+const VERBOSE: ReadonlySet<string> = new Set(['debug', 'trace']);
 const MAX_HEADER_BYTES = 16_384;
 /** A connection is made anew now and then, so that a balancer in front can spread it. */
 const MAX_REQUESTS_PER_CONNECTION = 10_000;
@@ -170,16 +171,13 @@ function record({ log, metrics }: HttpDependencies, request: FastifyRequest, rep
   const { config, url } = request.routeOptions;
   const route = url ?? OTHER_ROUTE;
   const { statusCode: status, elapsedTime } = reply;
-  const fields = {
-    request: request.id,
-    method: request.method,
-    route,
-    status,
-    ms: Math.round(elapsedTime * 10) / 10,
-    by: request.who?.name,
-  };
-  if (config.frequent === true && status < 500) log.debug(fields, 'request answered');
-  else log.info(fields, 'request answered');
+  const level = config.frequent === true && status < 500 ? 'debug' : 'info';
+  // The fields of a line that nobody reads are not made.
+  if (level === 'info' || VERBOSE.has(log.level)) {
+    const ms = Math.round(elapsedTime * 10) / 10;
+    const { id, method, who } = request;
+    log[level]({ request: id, method, route, status, ms, by: who?.name }, 'request answered');
+  }
   if (config.stream !== true) metrics.httpRequest(request.method, route, status, elapsedTime / 1_000);
 }
 

@@ -83,21 +83,26 @@ describe('metrics', () => {
     const metrics = create();
     let held = [{ application: 'shop', code: 'max_per_day' }];
     let store = { ok: true, code: 'ok', sentence: '' };
+    let reconciled = store;
     metrics.watch({
-      conditions: () => Promise.resolve({ store, queue: { ok: true, code: 'ok', sentence: '' } }),
+      conditions: () => Promise.resolve({ store, queue: { ok: true, code: 'ok', sentence: '' }, reconciled }),
       held: () => Promise.resolve(held),
     });
     expect(await lines(metrics)).toEqual(
       expect.arrayContaining([
         'davylamp_condition{part="store",code="ok"} 1',
         'davylamp_condition{part="queue",code="ok"} 1',
+        'davylamp_condition{part="reconciled",code="ok"} 1',
+        'davylamp_errors_total{code="state_lost"} 0',
         'davylamp_rollbacks_held{application="shop",code="max_per_day"} 1',
       ]),
     );
     held = [];
     store = { ok: false, code: 'state_lost', sentence: '' };
+    reconciled = store;
     const page = await lines(metrics);
     expect(page).toContain('davylamp_condition{part="store",code="state_lost"} 0');
+    expect(page).toContain('davylamp_condition{part="reconciled",code="state_lost"} 0');
     expect(page.filter((line) => /^davylamp_rollbacks_held\{|part="store",code="ok"/.test(line))).toEqual([]);
   });
 

@@ -117,17 +117,27 @@ export function createMetrics(known: { version: string; applications: readonly s
     labelNames: ['code'],
     registers,
   });
+  // Alerted on by its increase, so it is shown as 0 before the first one.
+  errors.inc({ code: errorCode('state_lost') }, 0);
   const succeeded = new Gauge({
     name: 'davylamp_source_last_success_timestamp_seconds',
     help: 'When a metric source last answered every query of a read.',
     labelNames: ['source'],
     registers,
   });
+  /** Counted by hand between two looks at the page: the library makes a text of the labels for every step. */
+  const webhookTallies = new Map<string, { labels: { kind: string; result: string }; count: number }>();
   const webhooks = new Counter({
     name: 'davylamp_webhooks_total',
     help: 'Webhooks that were taken in, by what came of them.',
     labelNames: ['kind', 'result'],
     registers,
+    collect() {
+      for (const tally of webhookTallies.values()) {
+        this.inc(tally.labels, tally.count);
+        tally.count = 0;
+      }
+    },
   });
   const alerts = new Counter({
     name: 'davylamp_alerts_total',
@@ -209,7 +219,15 @@ export function createMetrics(known: { version: string; applications: readonly s
     },
     /** @param kind `alertmanager` and the like; @param result a stable word: `accepted`, `repeated`, or the code of the refusal */
     webhook(kind: string, result: string): void {
-      webhooks.inc({ kind: webhookKind(kind), result: webhookResult(result) });
+      const key = `${kind} ${result}`;
+      let tally = webhookTallies.get(key);
+      if (tally === undefined) {
+        tally = { labels: { kind: webhookKind(kind), result: webhookResult(result) }, count: 0 };
+        // Words that are over the bound are one, "other", and there may be any number of them.
+        if (webhookTallies.size < MAX_CODES) webhookTallies.set(key, tally);
+        else webhooks.inc(tally.labels);
+      }
+      tally.count += 1;
     },
     /** @param name application, or null where none was matched; @param outcome a stable word: `analysis`, `ignored`, … */
     alert(name: string | null, outcome: string): void {

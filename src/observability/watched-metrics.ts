@@ -7,8 +7,8 @@ export type QueueCounts = Record<Job['kind'], { waiting: number; running: number
 /** What is read when a scraper asks, from the parts that know it. Each is optional: without it, its series are absent. */
 export interface Watched {
   queue?: () => Promise<QueueCounts>;
-  /** Neither rejects. */
-  conditions?: () => Promise<{ store: StoreCondition; queue: QueueCondition }>;
+  /** None rejects. `reconciled`: whether store and Git agree, without which automatic rollbacks wait. */
+  conditions?: () => Promise<{ store: StoreCondition; queue: QueueCondition; reconciled: StoreCondition }>;
   /** Rollbacks that are held now. */
   held?: () => Promise<readonly { application: string; code: string }[]>;
 }

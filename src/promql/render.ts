@@ -1,7 +1,8 @@
-import { NAME, type Matcher } from './selector.ts';
+import type { LabelMatcher } from '../patterns/label-matcher.ts';
+import { NAME } from './selector.ts';
 import { quoted } from './strings.ts';
 
-export type Condition = Pick<Matcher, 'label' | 'operator' | 'value'>;
+export type Condition = Pick<LabelMatcher, 'label' | 'operator' | 'value'>;
 
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const LABEL_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;

@@ -1,17 +1,6 @@
 import { CodedError, codeOf, sentenceOf } from '../errors.ts';
-import { compilePattern } from '../patterns/pattern.ts';
+import { createLabelMatcher, type LabelMatcher, type Operator } from '../patterns/label-matcher.ts';
 import { readString } from './strings.ts';
-
-export type Operator = '=' | '!=' | '=~' | '!~';
-
-/** One condition on one label; the metric name is the label `__name__`. */
-export interface Matcher {
-  label: string;
-  operator: Operator;
-  value: string;
-  /** @param value of the label; '' when the series does not have it */
-  matches(value: string): boolean;
-}
 
 /** Pairs of name and value, without the metric name. */
 type Labels = readonly (readonly [name: string, value: string])[];
@@ -30,14 +19,14 @@ const MAX_REMEMBERED = 10_000;
  *
  * @throws CodedError `selector_invalid`; `details.column` counts from 1
  */
-export function parseSelector(text: string): Matcher[] {
+export function parseSelector(text: string): LabelMatcher[] {
   if (text.length > MAX_SELECTOR_LENGTH) {
     throw new CodedError('selector_invalid', `a selector may have at most ${MAX_SELECTOR_LENGTH} characters`, {
       details: { column: MAX_SELECTOR_LENGTH + 1 },
     });
   }
   const reader = new Reader(text);
-  const matchers: Matcher[] = [];
+  const matchers: LabelMatcher[] = [];
   reader.skipBlanks();
   const name = reader.word(/[a-zA-Z_:][a-zA-Z0-9_:]*/y);
   if (name !== null) matchers.push(createMatcher(NAME, '=', name));
@@ -71,7 +60,7 @@ export function parseSelector(text: string): Matcher[] {
   return matchers;
 }
 
-function readMatcher(reader: Reader, named: boolean): { matcher: Matcher; isName: boolean } {
+function readMatcher(reader: Reader, named: boolean): { matcher: LabelMatcher; isName: boolean } {
   const start = reader.column;
   const quoted = reader.seesQuote();
   const label = quoted ? reader.quoted() : reader.word(/[a-zA-Z_][a-zA-Z0-9_]*/y);
@@ -97,29 +86,11 @@ function readMatcher(reader: Reader, named: boolean): { matcher: Matcher; isName
 }
 
 /** @throws CodedError `pattern_invalid` */
-export function createMatcher(label: string, operator: Operator, value: string): Matcher {
-  if (operator === '=') return { label, operator, value, matches: (text) => text === value };
-  if (operator === '!=') return { label, operator, value, matches: (text) => text !== value };
-  const pattern = compilePattern(value);
-  const remembered = new Map<string, boolean>();
-  const wanted = operator === '=~';
-  return {
-    label,
-    operator,
-    value,
-    // A page has few different values of a label, and each comes back with every series and every tick.
-    matches(text) {
-      let known = remembered.get(text);
-      if (known === undefined) {
-        known = pattern(text) === wanted;
-        if (remembered.size < MAX_REMEMBERED) remembered.set(text, known);
-      }
-      return known;
-    },
-  };
+export function createMatcher(label: string, operator: Operator, value: string): LabelMatcher {
+  return createLabelMatcher(label, operator, value, { dotTakesLines: true, remembered: MAX_REMEMBERED });
 }
 
-export function matchesSeries(matchers: readonly Matcher[], name: string, labels: Labels): boolean {
+export function matchesSeries(matchers: readonly LabelMatcher[], name: string, labels: Labels): boolean {
   return matchers.every((matcher) => {
     if (matcher.label === NAME) return matcher.matches(name);
     return matcher.matches(labels.find(([label]) => label === matcher.label)?.[1] ?? '');

@@ -10,7 +10,7 @@ import { followProposal, propose } from './proposing.ts';
 import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
 import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
-import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, retryDelay, troubled } from './transitions.ts';
+import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, noted, retryDelay, troubled } from './transitions.ts';
 import { abort, write } from './writing.ts';
 
 /** Problems that no retry mends: the rollback ends as refused, with the reason. */
@@ -43,9 +43,17 @@ export class Executor {
         record = marked ?? record;
         return marked !== null;
       };
-      const step = await this.#stepOrTrouble(rollback, begin, signal);
+      let step: Step;
+      try {
+        step = await this.#stepOrTrouble(rollback, begin, signal);
+      } catch (error) {
+        // Stopped in the middle of a push, which may arrive all the same.
+        await this.#keepBegun(record);
+        throw error;
+      }
       if (step.next !== rollback && !(await this.#stored(record, rollback, step.next))) {
         if (step.next.revertCommit !== null && rollback.revertCommit === null) await this.#storeWritten(job.key, step.next);
+        await this.#keepBegun(record);
         continue;
       }
       if (step.again !== undefined) return { again: step.again };
@@ -166,6 +174,27 @@ export class Executor {
       const next = moved({ ...latest, revertCommit, revertRef }, { state, code, sentence: note }, this.#context.clock.now());
       if (await this.#stored(record, latest, next)) return;
     }
+  }
+
+  /**
+   * The store was emptied while a push was under way, and the comparison with Git may have come before the push: what is
+   * held in hand becomes a record of the new data set, marked as begun, so that the branch is read again.
+   *
+   * @param record as it was when the push began
+   */
+  async #keepBegun(record: StoredRecord): Promise<void> {
+    const { clock, store } = this.#context;
+    const begun = rollbackIn(record);
+    if (begun.pushStarted === null || (await store.get('rollback', record.id)) !== undefined) return;
+    const now = clock.now();
+    const sentence = 'the store was lost while this was pushed; what was known of it was written down again';
+    const { analysis } = begun;
+    // Its arguments went with the store, as a rule.
+    const isGone = analysis !== null && (await store.get('analysis', analysis)) === undefined;
+    const kept = noted({ ...begun, analysis: isGone ? null : analysis }, 'rebuilt', sentence, now);
+    const entry = entryOf({ ...kept, code: 'rebuilt', sentence }, 'rollback.rebuilt', now, { analysis });
+    // Where somebody else wrote one meanwhile, that one counts.
+    await committed(store, rollbackWrite(kept, 0, record.createdAt), [entry]);
   }
 }
 

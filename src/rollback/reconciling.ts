@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { OwnRollback, Repository } from '../git/port.ts';
-import type { RecordWrite, Store } from '../store/port.ts';
+import type { RecordWrite, Store, StoreCondition } from '../store/port.ts';
 import { opened } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
@@ -47,6 +47,8 @@ export class Reconciler {
   readonly #reconciled = new Set<string>();
   readonly #failed = new Map<string, { times: number; nextAt: number }>();
   #epoch: string | null = null;
+  /** This process has worked with a data set that is gone. */
+  #bereft = false;
 
   constructor(context: ReconcilerContext) {
     this.#context = context;
@@ -62,8 +64,16 @@ export class Reconciler {
     return this.#epoch ?? '';
   }
 
+  /** Whether automatic rollbacks wait, as it stands on /readyz and in the metrics. */
+  condition(): StoreCondition {
+    const open = this.#open();
+    if (open.length === 0) return { ok: true, code: 'ok', sentence: 'the store agrees with Git' };
+    const sentence = `automatic rollbacks wait until the store was compared with ${open.join(', ')}`;
+    return { ok: false, code: 'state_lost', sentence };
+  }
+
   /** Repositories that still have to be read. */
-  get open(): string[] {
+  #open(): string[] {
     return [...this.#context.repositories.keys()].filter((name) => !this.#reconciled.has(name));
   }
 
@@ -76,16 +86,20 @@ export class Reconciler {
     if (this.#epoch === null || (await store.condition()).code === 'state_lost') {
       const epoch = await store.epoch();
       if (epoch !== this.#epoch) this.#reconciled.clear();
-      if (this.#epoch !== null && epoch !== this.#epoch) this.#context.onLost();
+      if (this.#epoch !== null && epoch !== this.#epoch) {
+        this.#bereft = true;
+        this.#context.onLost();
+      }
       this.#epoch = epoch;
     }
     const epoch = this.#epoch;
     const now = this.#context.clock.now();
-    const open = this.open.filter((name) => (this.#failed.get(name)?.nextAt ?? 0) <= now);
+    const open = this.#open().filter((name) => (this.#failed.get(name)?.nextAt ?? 0) <= now);
     if (open.length === 0) return;
     const markers = await store.getMany('state', open.map(idOf));
     const unread = open.filter((name, at) => {
-      if ((markers[at]?.value as Marker | undefined)?.epoch !== epoch) return true;
+      // What this process pushed at that moment may be younger than the reading of another process.
+      if (this.#bereft || (markers[at]?.value as Marker | undefined)?.epoch !== epoch) return true;
       this.#reconciled.add(name);
       return false;
     });

@@ -92,6 +92,18 @@ describe('requests that two servers could read in two ways', () => {
 });
 
 describe('headers', () => {
+  it.each(['Host: other', 'Authorization: Bearer other', 'authorization: Basic eDp5', 'Content-Type: text/plain'])(
+    'that a proxy may have read otherwise, because they are there twice, get 400: %s',
+    async (second) => {
+      const { port } = await serve({ tokens: [{ name: 'ci', sha256: sha256('right') }] });
+      const head = 'GET /api/v1/analyses HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer right\r\n';
+      expect(await raw(port, `${head}Content-Type: application/json\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /);
+      const answer = await raw(port, `${head}Content-Type: application/json\r\n${second}\r\n\r\n`);
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      expect(answer).toContain(`"path":"/${second.slice(0, second.indexOf(':')).toLowerCase()}"`);
+    },
+  );
+
   it('that are too large or too many get 431 or are cut, without a word of them in the log', async () => {
     const { port, lines } = await serve();
     expect(await raw(port, `GET /livez HTTP/1.1\r\nHost: localhost\r\nX: hunter2${'x'.repeat(17_000)}\r\n\r\n`)).toContain('431');

@@ -5,10 +5,11 @@ import { resolveDefaults } from '../../src/config/defaults.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { SCOPES } from '../../src/config/server.ts';
 import { Credentials } from '../../src/http/auth/credentials.ts';
+import { completed } from '../support/minimal-configuration.ts';
 import { callers, handClock } from './serving.ts';
 
 const page = await readFile(new URL('../../docs/reference/security.md', import.meta.url), 'utf8');
-const snippets = [...page.matchAll(/### ([^\n]+)\n|## ([^\n]+)\n|```yaml\n([^]*?)```/g)].reduce<{
+const snippets = [...page.matchAll(/### ([^\n]+)\n|## ([^\n]+)\n|```yaml\n(server:[^]*?)```/g)].reduce<{
   title: string;
   found: [string, string][];
 }>(
@@ -17,32 +18,17 @@ const snippets = [...page.matchAll(/### ([^\n]+)\n|## ([^\n]+)\n|```yaml\n([^]*?
   { title: '', found: [] },
 ).found;
 
-/** What the snippets leave out: the application that their callers are bound to. */
-const AROUND = {
-  repositories: { deploy: { url: 'https://git.example/deploy.git' } },
-  sources: { pages: { type: 'scrape', targets: [{ url: 'http://shop.example/metrics' }] } },
-  applications: { shop: { repository: 'deploy', paths: ['shop'], delivery: { type: 'none' }, template: 't' } },
-  templates: {
-    t: {
-      every: '1m',
-      for: '10m',
-      canary: {},
-      metrics: { load: { type: 'gauge', source: 'pages', value: { gauge: 'load' }, limit: 1 } },
-    },
-  },
-};
-
 describe('the page about security', () => {
   it('has a configuration for every way to know a caller', () => {
     expect(snippets.length).toBeGreaterThanOrEqual(6);
-    const keys = new Set(snippets.flatMap(([, text]) => Object.keys((parse(text) as { server: object }).server)));
+    const keys = new Set(snippets.flatMap(([, text]) => Object.keys((parse(text) as { server?: object }).server ?? {})));
     for (const key of ['tokens', 'basic', 'oidc', 'signers', 'clients', 'tls', 'probes', 'rates']) expect(keys).toContain(key);
   });
 
   it.each(snippets)(
     '%s: its configuration is accepted as it stands, and lets nobody in who sends nothing',
     async (_title, text) => {
-      const whole = stringify({ ...AROUND, ...(parse(text) as object) });
+      const whole = stringify(completed(parse(text) as Record<string, unknown>));
       const loaded = await loadConfig({ file: '/etc/davylamp.yaml', environment: {}, readFile: () => Promise.resolve(whole) });
       expect(loaded.warnings.filter(({ path }) => path.startsWith('server'))).toEqual([]);
       const { server } = resolveDefaults(loaded.config);

@@ -26,7 +26,7 @@ export function callers(change: Partial<Callers> = {}): Callers {
     clients: [],
     http: { request: () => Promise.reject(new Error('no test calls anybody by accident')) },
     readSecret: () => Promise.reject(new Error('no test reads a file by accident')),
-    seenBefore: () => Promise.resolve(false),
+    replays: { begin: () => Promise.resolve(true), end: () => Promise.resolve(true) },
     ...change,
   };
 }

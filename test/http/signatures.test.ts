@@ -1,8 +1,8 @@
 import { createHmac, randomUUID } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CodedError } from '../../src/errors.ts';
-import { seenIn } from '../../src/http/auth/replays.ts';
-import type { RecordWrite } from '../../src/store/port.ts';
+import { replaysIn } from '../../src/http/auth/replays.ts';
+import type { RecordKind, RecordWrite, StoredRecord } from '../../src/store/port.ts';
 import { callers, handClock, serve, sha256 } from './serving.ts';
 
 const SECRET = Buffer.from('an example of 32 bytes of secret');
@@ -24,9 +24,12 @@ function signed(body: string, at: number, change: { id?: string; secret?: Buffer
 }
 
 /** A store that knows only whether a record is there. */
-function memory() {
-  const written = new Set<string>();
+function memory(written = new Set<string>()) {
   return {
+    async get(kind: RecordKind, id: string): Promise<StoredRecord | undefined> {
+      const known = { kind, id, version: 1, createdAt: 0, index: {}, value: {} };
+      return written.has(`${kind} ${id}`) ? known : undefined;
+    },
     async commit(writes: readonly RecordWrite[]) {
       for (const { kind, id } of writes) {
         if (written.has(`${kind} ${id}`)) throw new CodedError('conflict', 'it is there already');
@@ -38,20 +41,30 @@ function memory() {
   };
 }
 
-function world(change: { secretFiles?: string[]; read?: (file: string) => Promise<string> } = {}) {
+interface Change {
+  secretFiles?: string[];
+  read?: (file: string) => Promise<string>;
+  /** What is in the store, for two processes on one. */
+  written?: Set<string>;
+  /** Runs before a message is taken. */
+  before?: () => Promise<void>;
+}
+
+function world(change: Change = {}) {
   const clock = handClock();
-  const store = memory();
+  const store = memory(change.written);
   const read = change.read ?? ((file: string) => Promise.resolve(files[file] ?? ''));
   const server = serve({
     clock,
     callers: callers({
       signers: [{ name: 'pager', secretFiles: change.secretFiles ?? ['one.key', 'two.key'], applications: ['shop'] }],
       readSecret: read,
-      seenBefore: seenIn(store, clock),
+      replays: replaysIn(store, clock),
     }),
   });
   const taken: unknown[] = [];
   server.app.post('/webhooks/test', { config: { scope: 'webhooks' } }, async (request) => {
+    await change.before?.();
     taken.push([request.who.name, request.who.kind, request.body]);
     return { by: request.who.name, applications: [...(request.who.applications ?? [])] };
   });
@@ -137,6 +150,67 @@ describe('a message that is signed by Standard Webhooks', () => {
     expect(answers.map(({ statusCode }) => statusCode).toSorted((a, b) => a - b)).toEqual([200, 409, 409]);
     expect((await send(headers, body)).json()).toMatchObject({ code: 'webhook_replayed' });
     expect(taken).toHaveLength(1);
+  });
+
+  it('is not a replay when it comes again after our own 503, and is one after that', async () => {
+    let isDown = true;
+    const before = async () => {
+      if (isDown) throw new CodedError('store_unavailable', 'the store does not answer', { retryable: true });
+    };
+    const { send, clock, taken } = world({ before });
+    const headers = signed(body, clock.now());
+    expect((await send(headers, body)).statusCode).toBe(503);
+    isDown = false;
+    expect((await send(headers, body)).statusCode).toBe(200);
+    expect((await send(headers, body)).statusCode).toBe(409);
+    expect(taken).toHaveLength(1);
+  });
+
+  it('is 503 when that it was taken cannot be remembered, and may come again', async () => {
+    const { send, clock, store } = world();
+    const { commit } = store;
+    store.commit = () => Promise.reject(new CodedError('store_unavailable', 'the store does not answer', { retryable: true }));
+    const headers = signed(body, clock.now());
+    expect((await send(headers, body)).json()).toMatchObject({ status: 503, code: 'store_unavailable' });
+    store.commit = commit;
+    expect((await send(headers, body)).statusCode).toBe(200);
+  });
+
+  it('is told what is wrong with it once', async () => {
+    const { send, clock } = world();
+    const headers = signed('{', clock.now());
+    expect((await send(headers, '{')).statusCode).toBe(400);
+    expect((await send(headers, '{')).statusCode).toBe(409);
+  });
+
+  it('waits for the same one that is under way, and takes its place when that fails', async () => {
+    let fail: (error: Error) => void = () => undefined;
+    const first = new Promise<void>((_resolve, reject) => (fail = reject));
+    let calls = 0;
+    const before = () => ((calls += 1) === 1 ? first : Promise.resolve());
+    const { send, clock, taken } = world({ before });
+    const headers = signed(body, clock.now());
+    const answers = [send(headers, body), send(headers, body), send(headers, body)];
+    await vi.waitFor(() => expect(calls).toBe(1));
+    fail(new CodedError('store_unavailable', 'the store does not answer', { retryable: true }));
+    const codes = (await Promise.all(answers)).map(({ statusCode }) => statusCode);
+    expect(codes.toSorted((a, b) => a - b)).toEqual([200, 409, 503]);
+    expect(taken).toHaveLength(1);
+  });
+
+  it('is accepted once when two processes are given it at the same moment', async () => {
+    const written = new Set<string>();
+    let both: () => void = () => undefined;
+    const met = new Promise<void>((resolve) => (both = resolve));
+    let calls = 0;
+    const before = () => {
+      if ((calls += 1) === 2) both();
+      return met;
+    };
+    const worlds = [world({ written, before }), world({ written, before })];
+    const headers = signed(body, worlds[0]?.clock.now() ?? 0);
+    const answers = await Promise.all(worlds.map(({ send }) => send(headers, body)));
+    expect(answers.map(({ statusCode }) => statusCode).toSorted((a, b) => a - b)).toEqual([200, 409]);
   });
 
   it('may be sent again by its sender, who signs it with a new time', async () => {

@@ -252,3 +252,34 @@ describe('an application that left the configuration', () => {
     expect(analysis).toMatchObject({ phase: 'Error', code: 'configuration_changed', rollback: null });
   });
 });
+
+describe('the arguments of a request', () => {
+  const asking = (names: Record<string, string>) =>
+    service.call<Analysis & { code: string; errors: unknown }>('POST', '/api/v1/analyses', {
+      application: 'shop',
+      revision: world.bad,
+      arguments: names,
+    });
+
+  it('point an analysis at nothing else, built-in ones included', async () => {
+    await begin();
+    expect(await asking({ service: 'other', revision: 'x' })).toMatchObject({
+      status: 422,
+      body: {
+        code: 'argument_refused',
+        detail: expect.stringContaining('list service, revision in applications.shop.requestArguments'),
+        errors: [{ path: '/arguments/service' }, { path: '/arguments/revision' }],
+      },
+    });
+    expect((await service.call<Page>('GET', '/api/v1/analyses')).body.items).toEqual([]);
+  });
+
+  it('are taken where the application leaves them to a request', async () => {
+    await begin();
+    await restart((config) => config.replace('arguments: { service: shop }', '$&\n    requestArguments: [service]'));
+    const { status, body } = await asking({ service: 'other' });
+    expect({ status, arguments: body.arguments }).toEqual({ status: 202, arguments: { service: 'other' } });
+    // There are no such series, so nothing can be judged.
+    expect(await ended(body.id)).toMatchObject({ phase: 'Inconclusive', rollback: null });
+  });
+});

@@ -115,7 +115,8 @@ async function find(name: ProgramName): Promise<string> {
 }
 
 /** The same place whether this runs from the source or compiled from another folder. */
-function packageRoot(folder: string): string {
+/** The folder of the package, wherever compiled code runs. */
+export function packageRoot(folder: string): string {
   const above = dirname(folder);
   return existsSync(join(folder, 'package.json')) || above === folder ? folder : packageRoot(above);
 }

@@ -21,7 +21,17 @@ export async function startService(config: string) {
   const logger = createLogger({ level: 'info', destination });
   const app = await buildApp(await loadConfig({ file: config, environment: {} }), { crashAt: undefined, logger });
   const { address } = await app.start();
-  return { ...client(address), log: lines, close: () => app.close() };
+  return {
+    ...client(address),
+    log: lines,
+    /** Waits until the lines of the log are as wanted. */
+    async untilLogged(wanted: (lines: readonly string[]) => boolean): Promise<void> {
+      for (const end = Date.now() + DEADLINE_MS; !wanted(lines); await pause(POLL_MS)) {
+        if (Date.now() > end) throw new Error(`it was not logged within ${DEADLINE_MS} ms:\n${lines.slice(-10).join('')}`);
+      }
+    },
+    close: () => app.close(),
+  };
 }
 
 /** Calls of the API, and waiting for a state with a deadline that names what was seen last. */

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packageRoot } from './programs.ts';
 
-const MAIN = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
+const MAIN = join(packageRoot(dirname(fileURLToPath(import.meta.url))), 'dist', 'src', 'main.js');
 const READY_MS = 30_000;
 
 export interface LogLine {

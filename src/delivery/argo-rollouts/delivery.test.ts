@@ -83,6 +83,14 @@ describe('the delivery of type argo-rollouts', () => {
   };
   const aborts = () => fake.calls.filter((call) => call === 'patch rollouts/status').length;
 
+  it('reads with three calls what a release does, and with two that there is none', async () => {
+    await delivery.observe(never);
+    expect(fake.calls.splice(0)).toEqual(['get rollouts', 'list replicasets', 'list pods']);
+    arrange(fake, { ...releasing, canary: null, synced: GOOD, phase: 'healthy' });
+    await delivery.observe(never);
+    expect(fake.calls).toEqual(['get rollouts', 'list replicasets']);
+  });
+
   it('sends the abort to the status endpoint as a merge patch that holds for what was read', async () => {
     const { resourceVersion } = rollout().metadata;
     expect(await delivery.abort(order, never)).toBe('aborted');

@@ -5,6 +5,7 @@ import type { Callers } from '../dependencies.ts';
 import { certificateLookup } from './certificates.ts';
 import { jwtLookup, looksLikeJwt } from './oidc.ts';
 import { forbidden, type Principal } from './principal.ts';
+import type { Replays } from './replays.ts';
 import { passwordLookup, tokenLookup, type TokenConfig } from './secrets.ts';
 import { Signers, readSigned, saysSigned, type Signed } from './signature.ts';
 
@@ -17,8 +18,11 @@ export interface Refusal {
   sentence: string;
 }
 
-/** `signed`: the signature covers the body, so the caller is known when that has come. */
-export type Outcome = { who: Principal } | { signed: Signed } | { refusal: Refusal } | { error: CodedError };
+/**
+ * `signed`: the signature covers the body, so the caller is known when that has come. `message`: what was signed, which is
+ * to be taken once.
+ */
+export type Outcome = { who: Principal; message?: string } | { signed: Signed } | { refusal: Refusal } | { error: CodedError };
 
 const BEARER = /^bearer +([\x21-\x7e]+)$/i;
 const BASIC = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
@@ -36,7 +40,7 @@ export class Credentials {
   readonly #jwts: ReturnType<typeof jwtLookup> | undefined;
   readonly #signers: Signers | undefined;
   readonly #certificates: ReturnType<typeof certificateLookup>;
-  readonly #seenBefore: (id: string) => Promise<boolean>;
+  readonly #replays: Replays | undefined;
   readonly #clock: Clock;
 
   constructor(tokens: readonly TokenConfig[], callers: Callers | undefined, clock: Clock) {
@@ -48,7 +52,7 @@ export class Credentials {
     if (callers !== undefined && signers.length > 0)
       this.#signers = new Signers(signers, { readSecret: callers.readSecret, clock });
     this.#certificates = certificateLookup(clients);
-    this.#seenBefore = callers?.seenBefore ?? (() => Promise.resolve(false));
+    this.#replays = callers?.replays;
     this.#clock = clock;
   }
 
@@ -72,10 +76,18 @@ export class Credentials {
   async checkSigned(signed: Signed, body: string): Promise<Outcome> {
     const who = await this.#signers?.whoSigned(signed, body);
     if (who === undefined) return refused('signature', 'unknown');
-    if (!(await this.#seenBefore(`${who.name} ${signed.timestamp} ${signed.id}`))) return { who };
-    return {
-      error: new CodedError('webhook_replayed', 'this message was taken before; sign it anew, with a new time, to send it again'),
-    };
+    if (this.#replays === undefined) return { who };
+    const message = `${who.name} ${signed.timestamp} ${signed.id}`;
+    return (await this.#replays.begin(message)) ? { who, message } : { error: replayed() };
+  }
+
+  /**
+   * Ends what `checkSigned` began for a message.
+   *
+   * @returns false when it was taken meanwhile, by another process. @throws what the store throws
+   */
+  async endMessage(message: string, isFinal: boolean): Promise<boolean> {
+    return this.#replays === undefined || this.#replays.end(message, isFinal);
   }
 
   #authorization(header: string): Outcome | Promise<Outcome> {
@@ -100,6 +112,10 @@ export class Credentials {
     if ('refused' in result) return refused('oidc', result.refused);
     return { error: forbidden('the token is genuine, and no entry of `grants` of its issuer matches its claims') };
   }
+}
+
+export function replayed(): CodedError {
+  return new CodedError('webhook_replayed', 'this message was taken before; sign it anew, with a new time, to send it again');
 }
 
 const SENTENCES: Readonly<Record<CredentialKind, string>> = {

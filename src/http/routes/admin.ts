@@ -45,7 +45,7 @@ export function adminRoutes(server: FastifyInstance, { reload }: Pick<HttpDepend
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
         const errors = problemsOf(error).map((problem) => ({ path: problem.path, message: problemText(problem) }));
-        if (KEPT.has(error.code)) throw new CodedError(error.code, error.message, { details: { errors } });
+        if (KEPT.has(error.code)) throw new CodedError(error.code, error.message, { details: { errors, ...error.details } });
         throw new CodedError('reload_failed', `the old configuration runs on: ${error.message} (${codeOf(error)})`);
       }
     },

@@ -59,9 +59,12 @@ export function rollbacksRoutes(server: FastifyInstance, { rollbacks }: Pick<Htt
       },
     },
     async (request, reply) => {
-      admit(request.who, request.body.application);
+      const { application, dryRun } = request.body;
+      admit(request.who, application);
+      // Without the store it is refused at once, not after Git was asked for the commit.
+      await rollbacks.list({ application, limit: 1 });
       const by = { name: request.who.name };
-      if (request.body.dryRun === true) return reply.code(200).send(await rollbacks.preview(request.body, by));
+      if (dryRun === true) return reply.code(200).send(await rollbacks.preview(request.body, by));
       const { rollback } = await rollbacks.request(request.body, by);
       return reply.code(202).header('location', `/api/v1/rollbacks/${rollback.id}`).send(rollback);
     },

@@ -5,7 +5,8 @@ import { parseDuration } from '../../analysis/quantities.ts';
 import { CodedError } from '../../errors.ts';
 import type { Finding } from '../../finding.ts';
 import type { HttpClient } from '../../net/client.ts';
-import { NAME, createMatcher, matchesSeries, parseSelector, type Matcher } from '../../promql/selector.ts';
+import type { LabelMatcher } from '../../patterns/label-matcher.ts';
+import { NAME, createMatcher, matchesSeries, parseSelector } from '../../promql/selector.ts';
 import type { MetricSource, SourceAnswer, SourceQuery } from '../port.ts';
 import { Carried, PRIMING, bucketsAnswer, countAnswer, gaugeAnswer, reasonIn, type Counted, type Missing } from './answers.ts';
 import { TargetStates, advance, type TargetIncreases, type TargetReading } from './counters.ts';
@@ -35,7 +36,7 @@ interface Asked {
   query: SourceQuery;
   /** Names the same question at every tick. */
   key: string;
-  matchers: readonly Matcher[];
+  matchers: readonly LabelMatcher[];
   /** Only these can have matching series. */
   targets: readonly Target[];
 }
@@ -151,7 +152,7 @@ function understand(query: SourceQuery, targets: readonly Target[]): Asked | { m
       },
     };
   }
-  let matchers: Matcher[];
+  let matchers: LabelMatcher[];
   try {
     matchers = parseSelector(query.text);
   } catch (error) {

@@ -10,6 +10,8 @@ const LINE_DEADLINE_MS = 30_000;
 /** A child process that works on the queue. */
 export class CrewMember {
   readonly refused: string[] = [];
+  /** When it last said something, on the monotonic clock. */
+  saidAt = 0;
   readonly #child: ChildProcess;
   readonly #waiting = new Set<{ wanted: string; seen: () => void }>();
 
@@ -19,6 +21,7 @@ export class CrewMember {
     });
     this.#child = child;
     createInterface({ input: child.stdout }).on('line', (line) => {
+      this.saidAt = performance.now();
       if (line.startsWith('refused')) this.refused.push(line);
       for (const waiter of this.#waiting) {
         if (!line.startsWith(waiter.wanted)) continue;
@@ -29,9 +32,9 @@ export class CrewMember {
   }
 
   /** The next line that begins so. */
-  async says(wanted: string): Promise<void> {
+  async says(wanted: string, deadlineMs = LINE_DEADLINE_MS): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no process said "${wanted}"`)), LINE_DEADLINE_MS);
+      const timer = setTimeout(() => reject(new Error(`no process said "${wanted}"`)), deadlineMs);
       this.#waiting.add({
         wanted,
         seen: () => {
