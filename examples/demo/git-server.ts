@@ -104,6 +104,17 @@ function isAllowed(request: IncomingMessage, token: string | null): boolean {
   return sameText(decoded.slice(decoded.indexOf(':') + 1), token);
 }
 
+/** Resolves when the response takes more, or will never. */
+async function drained(response: ServerResponse): Promise<void> {
+  const done = new AbortController();
+  const heard = (event: string) => once(response, event, { signal: done.signal }).catch(() => undefined);
+  try {
+    await Promise.race([heard('drain'), heard('close')]);
+  } finally {
+    done.abort();
+  }
+}
+
 /** Passes one request to `git http-backend` by CGI (RFC 3875) and its answer back. */
 async function serve(
   root: string,
@@ -143,7 +154,7 @@ async function serve(
   for await (const chunk of backend.stdout as AsyncIterable<Buffer>) {
     if (fate === 'lose_answer') continue;
     if (headerDone) {
-      if (!response.destroyed && !response.write(chunk)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+      if (!response.destroyed && !response.write(chunk)) await drained(response);
       continue;
     }
     head = Buffer.concat([head, chunk]);

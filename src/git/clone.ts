@@ -4,6 +4,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
+import { Attributes } from './attributes.ts';
+import type { LocalGit } from './deltas.ts';
 import { filesIn, isFolder } from './files.ts';
 import { isCommitId } from './names.ts';
 import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
@@ -57,6 +59,9 @@ const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD'];
 const CRASH_REPORT = 'fast_import_crash_';
 const LOCKED = /cannot lock ref|\.lock': File exists/;
 
+/** So many commits are not looked up again. */
+const KNOWN_COMMITS = 1_000;
+
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
 
 /**
@@ -79,8 +84,13 @@ export class Clone {
   #isDamaged = false;
   /** Head whose whole history was walked without a fault. */
   #walkedHead = '';
+  /** The head as it was fetched last; null when it has to be read. */
+  #head: string | null = null;
+  /** Commits that were seen on the branch: they are in the mirror itself. */
+  readonly #known = new Set<string>();
   /** Commit that was pushed to the branch after the last fetch; it is not in the mirror itself yet. */
   #pushedHead: string | null = null;
+  #attributes = new Attributes();
   /** Counts the mirrors that stood in this folder: a fault of an earlier one says nothing of this one. */
   #generation = 0;
 
@@ -160,6 +170,7 @@ export class Clone {
   async #fetch(signal: AbortSignal): Promise<string> {
     await this.#open();
     const isFirst = (await this.#fetchedHead(signal)) === null;
+    this.#head = null;
     await this.network(
       {
         subcommand: 'fetch',
@@ -213,7 +224,10 @@ export class Clone {
     this.#isOpen = false;
     this.#isDamaged = false;
     this.#walkedHead = '';
+    this.#head = null;
+    this.#known.clear();
     this.#pushedHead = null;
+    this.#attributes = new Attributes();
     this.#generation += 1;
   }
 
@@ -247,7 +261,14 @@ export class Clone {
   }
 
   async #fetchedHead(signal: AbortSignal): Promise<string | null> {
-    return this.#verify(`refs/remotes/${REMOTE}/${this.#options.branch}`, signal);
+    this.#head ??= await this.#verify(`refs/remotes/${REMOTE}/${this.#options.branch}`, signal);
+    return this.#head;
+  }
+
+  /** To be told of a commit, by its full id, that is on the branch. */
+  noteOnBranch(commit: string): void {
+    if (this.#known.size >= KNOWN_COMMITS) this.#known.clear();
+    this.#known.add(commit);
   }
 
   /** Full id of a commit in the mirror; null when it is not there, or when an abbreviation fits several. */
@@ -264,7 +285,7 @@ export class Clone {
 
   /** As `lookUp`, with a fetch when the mirror does not know the commit. @throws CodedError `commit_unknown` */
   async find(revision: string, signal: AbortSignal): Promise<string> {
-    const known = await this.lookUp(revision, signal);
+    const known = this.#known.has(revision) ? revision : await this.lookUp(revision, signal);
     if (known !== null) return known;
     const { head } = await this.refresh(signal);
     const fetched = await this.lookUp(revision, signal);
@@ -288,6 +309,10 @@ export class Clone {
     const args = ['--is-ancestor', '--end-of-options', ancestor, descendant];
     return (await this.local({ subcommand: 'merge-base', args, answers: [0, 1] }, signal)).exitCode === 0;
   }
+
+  /** See `Attributes`; to be called by whoever has the turn. */
+  readonly attributesOf = (git: LocalGit, commit: string): Promise<string> =>
+    this.#attributes.of(git, commit, commit === this.#head);
 
   /** Runs a command that needs nothing but the clone and the commits that were computed on it. */
   async local(call: Omit<GitCall, 'timeoutMs' | 'signal'>, signal: AbortSignal): Promise<GitAnswer> {

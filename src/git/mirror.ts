@@ -5,7 +5,7 @@ import { contentOf, filesAt, readFile, roots } from './content.ts';
 import { deltas, type LocalGit } from './deltas.ts';
 import { commitDraft, type Draft } from './draft.ts';
 import { gitError, readPush } from './errors.ts';
-import { diffOf, factsOf, ownCommits, ownRollbacks, reverters } from './history.ts';
+import { diffOf, factsOf, type Facts, ownCommits, ownRollbacks, reverters } from './history.ts';
 import { branchName, identity, repositoryUrl, rollbackId, type Identity } from './names.ts';
 import type {
   CommitFacts,
@@ -50,6 +50,9 @@ export interface RepositoryOptions {
 
 const LIMITS: Limits = { localMs: 30_000, fetchMs: 60_000, cloneMs: 15 * 60_000, pushMs: 60_000 };
 
+/** Each of them may hold a message of 64 KiB. */
+const FACTS_KEPT = 100;
+
 /**
  * A repository on a remote, seen through a kept bare mirror: one branch is fetched, nothing is ever checked out.
  *
@@ -64,6 +67,8 @@ class MirroredRepository implements Repository {
   readonly branch: string;
   readonly #clone: Clone;
   readonly #author: Identity;
+  /** What a commit says of itself never changes. */
+  readonly #facts = new Map<string, Facts>();
   readonly #signing: SigningConfig | null;
   readonly #limits: Limits;
   readonly #clock: Clock;
@@ -101,11 +106,15 @@ class MirroredRepository implements Repository {
     const sha = await this.#clone.find(revision, signal);
     // Read after the search, which may have fetched.
     const head = await this.#clone.ready(signal);
+    const known = this.#facts.get(sha);
     const [[facts], onBranch] = await Promise.all([
-      factsOf(this.#git(signal), sha, 1),
+      known === undefined ? factsOf(this.#git(signal), sha, 1) : [known],
       this.#clone.isAncestor(sha, head, signal),
     ]);
     if (facts === undefined) throw this.#clone.damaged('it does not show a commit that it has');
+    if (onBranch && head !== sha) this.#clone.noteOnBranch(sha);
+    if (this.#facts.size >= FACTS_KEPT) this.#facts.clear();
+    this.#facts.set(sha, facts);
     return { ...facts, onBranch };
   }
 
@@ -173,7 +182,7 @@ class MirroredRepository implements Repository {
     const bad = await this.commit(order.badCommit, signal);
     if (!bad.onBranch) throw this.#notOnBranch(bad.sha, 'nothing to take out there');
     return this.#write(order, signal, async (git, head, stamp) => {
-      const { touched, wanted, conflicts } = await reversalOf(git, head, bad, stamp);
+      const { touched, wanted, conflicts } = await reversalOf(git, head, bad, stamp, this.#clone.attributesOf);
       return { head, wanted, conflicts, involved: touched.map(({ path }) => path), editsOnly: false };
     });
   }

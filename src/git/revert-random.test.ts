@@ -74,7 +74,7 @@ describe('random histories', () => {
 
         const [facts] = await factsOf(git, bad, 1);
         if (facts === undefined) throw new Error(hint);
-        const reversal = await reversalOf(git, head, facts, STAMP);
+        const reversal = await reversalOf(git, head, facts, STAMP, async () => '');
         const draft = { head, ...reversal, involved: [], editsOnly: false };
         const ours = await commitDraft(git, draft, ORDER, STAMP, () => null);
         const tree =

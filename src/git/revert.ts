@@ -1,5 +1,4 @@
 import { CodedError } from '../errors.ts';
-import { attributesOf } from './attributes.ts';
 import { deltas, textOf, type Delta, type LocalGit } from './deltas.ts';
 import type { Stamp } from './run.ts';
 
@@ -12,6 +11,9 @@ export interface Reversal {
   conflicts: string[];
   way: 'direct' | 'three-way';
 }
+
+/** The attributes of all files of a commit as one file. */
+export type AttributesOf = (git: LocalGit, commit: string) => Promise<string>;
 
 /** git's merge gives up on some heaps of renames (2.39: "Assertion `newinfo && !newinfo->merged.clean' failed"). */
 const OWN_BUG = /Assertion `.*' failed|\bBUG: /;
@@ -27,6 +29,7 @@ export async function reversalOf(
   head: string,
   bad: { sha: string; parents: readonly string[] },
   stamp: Stamp,
+  attributesOf: AttributesOf,
 ): Promise<Reversal> {
   const parent = bad.parents[0];
   if (parent === undefined) {
@@ -40,7 +43,7 @@ export async function reversalOf(
     return { touched, wanted, conflicts: [], way: 'direct' };
   }
   try {
-    return { touched, ...(await threeWay(git, head, bad.sha, parent, stamp)), way: 'three-way' };
+    return { touched, ...(await threeWay(git, head, bad.sha, parent, stamp, attributesOf)), way: 'three-way' };
   } catch (error) {
     // git revert ends in the same way: nobody but a person can decide it, however often it is tried.
     if (!(error instanceof CodedError) || !OWN_BUG.test(String(error.details['reason']))) throw error;
@@ -74,6 +77,9 @@ function reachInto(found: readonly Delta[], others: ReadonlySet<string>): boolea
   });
 }
 
+/** Later than every commit: git looks for the merge base by date, and would else walk the whole history. */
+const IN_2100 = 4_102_444_800;
+
 /**
  * The merge that `git revert` makes has the bad commit as base, the head as ours and the bad commit's first parent as
  * theirs. `merge-tree` of git 2.38 and 2.39 takes no base, so two throw-away commits carry the two trees, both with the bad
@@ -84,8 +90,10 @@ async function threeWay(
   head: string,
   bad: string,
   parent: string,
-  stamp: Stamp,
+  author: Stamp,
+  attributesOf: AttributesOf,
 ): Promise<Pick<Reversal, 'wanted' | 'conflicts'>> {
+  const stamp = { ...author, atSeconds: IN_2100 };
   const write = async (commit: string, message: string): Promise<string> => {
     const args = ['-p', bad, '-F', '-', '--end-of-options', `${commit}^{tree}`];
     const { stdout } = await git({ subcommand: 'commit-tree', args, input: message, stamp });
