@@ -17,7 +17,6 @@ import { Traces } from './app/traces.ts';
 import { repeat } from './background.ts';
 import { systemClock, type Clock } from './clock.ts';
 import { keepOf } from './config/applications.ts';
-import { unavailableParts } from './config/availability.ts';
 import { resolveDefaults, type ResolvedConfig } from './config/defaults.ts';
 import type { LoadedConfig } from './config/load.ts';
 import { namedFiles } from './config/reload.ts';
@@ -73,11 +72,10 @@ export interface App {
  * `src/app/` is part of this page: what follows the configuration while the service runs (`parts.ts`), the use cases
  * (`engine.ts`), the storage (`storage.ts`), the end (`draining.ts`), another configuration (`reloading.ts`).
  *
- * @throws CodedError `adapter_not_available`, `store_locked` and the other codes of opening the store
+ * @throws CodedError `store_locked` and the other codes of opening the store
  */
 export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promise<App> {
   const config = resolveDefaults(loaded.config);
-  refuseUnavailable(loaded);
   const clock = options.clock ?? systemClock;
   const reach = (point: string) => {
     if (point === options.crashAt) process.kill(process.pid, 'SIGKILL');
@@ -129,7 +127,6 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
       if (options.source !== undefined) return options.source.load();
       throw new CodedError('config_unreadable', 'this process was not started from a file, so there is none to read anew');
     },
-    refuseUnavailable,
     async take(next) {
       await parts.swap(await parts.prepare(next));
       metrics.know(labelNames(next));
@@ -290,17 +287,6 @@ async function closeInOrder(...lines: readonly (readonly (() => Promise<unknown>
   };
   await Promise.all(lines.map(closeLine));
   if (failures.length > 0) throw failures[0];
-}
-
-/** A configuration that this version would only half act on is refused: a rollback that does less is worse than none. */
-function refuseUnavailable(loaded: LoadedConfig): void {
-  const parts = unavailableParts(loaded.config);
-  if (parts.length === 0) return;
-  const named = parts.map(({ path, what }) => `${path.join('.')} (${what})`).join(', ');
-  throw new CodedError(
-    'adapter_not_available',
-    `this version does not have: ${named}; take it out of the configuration to start`,
-  );
 }
 
 function labelNames(config: ResolvedConfig): { applications: string[]; sources: string[] } {

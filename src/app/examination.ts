@@ -3,7 +3,6 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { systemClock } from '../clock.ts';
-import { unavailableParts } from '../config/availability.ts';
 import { resolveDefaults, type ResolvedConfig } from '../config/defaults.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { problemText } from '../config/problem.ts';
@@ -66,6 +65,7 @@ export async function examine(loaded: LoadedConfig): Promise<Examined[]> {
       { name: 'data folder', run: () => dataFolderState(dataFolder) },
       { name: 'storage', run: () => examineStorage(config.storage, { configFolder: loaded.folder, clock: systemClock }) },
       ...repositoryChecks(config, makers, scratch),
+      ...forgeChecks(config, makers),
       ...sourceChecks(config, makers),
       ...deliveryChecks(config, makers),
       ...clockChecks(config, http),
@@ -95,11 +95,7 @@ const fail = (code: string, sentence: string): Finding => ({ status: 'fail', cod
 function configuration(loaded: LoadedConfig): Finding[] {
   const { applications = {}, templates = {}, sources = {}, repositories = {} } = loaded.config;
   const counted = Object.entries({ applications, templates, sources, repositories });
-  const later = unavailableParts(loaded.config).map(({ path, what }) =>
-    fail('adapter_not_available', `${path.join('.')}: this version does not have ${what}`),
-  );
   return [
-    ...later,
     ...loaded.warnings.map((problem) => warn('config_warning', problemText(problem))),
     ok('valid', `valid: ${counted.map(([name, map]) => `${name} ${Object.keys(map).length}`).join(', ')}`),
   ];
@@ -185,6 +181,15 @@ function repositoryChecks({ repositories }: ResolvedConfig, makers: Makers, scra
       return checkAccess({ url, branch, credential, folder: join(scratch, name) }, signal);
     },
   }));
+}
+
+function forgeChecks({ repositories }: ResolvedConfig, makers: Makers): Check[] {
+  return Object.entries(repositories)
+    .filter(([, { forge }]) => forge !== 'none')
+    .map(([name, repository]) => ({
+      name: `forge of ${name}`,
+      run: async (signal) => (await makers.forge(name, repository)).check(signal),
+    }));
 }
 
 function sourceChecks({ sources }: ResolvedConfig, makers: Makers): Check[] {

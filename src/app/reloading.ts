@@ -16,7 +16,6 @@ export interface ReloadState {
 export interface ReloadingDependencies {
   /** Reads and checks the file as it is now. */
   load: () => Promise<LoadedConfig>;
-  refuseUnavailable: (loaded: LoadedConfig) => void;
   /** Builds what is new, then takes it up as a whole; when it throws, nothing has changed. */
   take: (config: ResolvedConfig) => Promise<void>;
   log: Logger;
@@ -51,7 +50,7 @@ export class Reloading {
    *
    * @param cause what asked for it, for the log
    * @returns whether there was anything to take up
-   * @throws CodedError `config_invalid`, `config_unreadable`, `reload_needs_restart`, `adapter_not_available` and what
+   * @throws CodedError `config_invalid`, `config_unreadable`, `reload_needs_restart` and what
    *   building a part refuses; the old configuration runs on
    */
   async reload(cause: 'signal' | 'file' | 'request'): Promise<'taken' | 'unchanged'> {
@@ -61,13 +60,12 @@ export class Reloading {
   }
 
   async #once(cause: string): Promise<'taken' | 'unchanged'> {
-    const { load, refuseUnavailable, take, log, metrics } = this.#deps;
+    const { load, take, log, metrics } = this.#deps;
     try {
       const loaded = await load();
       const next = resolveDefaults(loaded.config);
       const unchanged = JSON.stringify(next) === JSON.stringify(this.#current);
       if (!unchanged) {
-        refuseUnavailable(loaded);
         refuseRestartKeys(this.#current, next);
         refuseNothing(this.#current, next);
         await take(next);
@@ -102,6 +100,5 @@ function refuseNothing(before: ResolvedConfig, after: ResolvedConfig): void {
 const RESULT_OF: Readonly<Record<string, 'invalid' | 'needs_restart'>> = {
   config_invalid: 'invalid',
   config_unreadable: 'invalid',
-  adapter_not_available: 'invalid',
   reload_needs_restart: 'needs_restart',
 };

@@ -339,16 +339,3 @@ describe('matchers of alerts', () => {
     ]);
   });
 });
-
-describe('what this version does not act on', () => {
-  it('is named, part by part', () => {
-    const found = warnings({
-      storage: { kind: 'redis', url: 'redis://h' },
-      repositories: { deploy: { url: 'https://h/x', forge: 'gitlab' } },
-      applications: { shop: { ...application, delivery: { type: 'flagger' } } },
-    });
-    expect(found).toEqual([
-      'repositories.deploy.forge: forge gitlab comes with a later release; this one does not start with it',
-    ]);
-  });
-});

@@ -7,7 +7,6 @@ import { Template } from '../analysis/template.ts';
 import { codeOf, sentenceOf } from '../errors.ts';
 import { branchProblem, endpointProblem, redisUrlProblem, repositoryUrlProblem, usesSsh } from './addresses.ts';
 import { overlapWarnings, pathProblem } from './application-paths.ts';
-import { availabilityWarnings } from './availability.ts';
 import { clusterFindings, clusterReferenceFindings } from './cluster-checks.ts';
 import type { Finding } from './check.ts';
 import type { Path } from './document.ts';
@@ -73,7 +72,6 @@ export function crossCheck(root: unknown): { errors: Finding[]; warnings: Findin
       ),
     ],
     warnings: [
-      ...availabilityWarnings(map),
       ...rollbackWarnings(sections.rollbacks),
       ...entries(sections.repositories).flatMap(([name, repository]) => repositoryWarnings(['repositories', name], repository)),
       ...overlapWarnings(sections.applications, sections.repositories),

@@ -45,6 +45,7 @@ describe('defaults', () => {
       },
       storage: { kind: 'embedded', path: './data' },
       log: { level: 'info' },
+      notify: { channels: {}, routes: [] },
       journal: { sink: 'none', path: './journal.jsonl' },
       rollbacks: {
         enabled: true,

@@ -1,4 +1,3 @@
-import { comesLater } from './availability.ts';
 import { discriminatorOf, recordOf, type SchemaNode } from './schema-node.ts';
 import { configNode } from './schema.ts';
 import { expectedWords, isShare } from './words.ts';
@@ -43,10 +42,9 @@ function sectionsOf(title: string, node: SchemaNode, note: string): Section[] {
   const discriminator = discriminatorOf(node);
   if (discriminator !== undefined) {
     const about = note === '' ? (node.description ?? '') : note;
-    return [...discriminator.branches].flatMap(([name, branch]) => {
-      const later = comesLater(name) ? ' Comes with a later release; this one does not start with it.' : '';
-      return sectionsOf(`${title} with ${discriminator.key}: ${name}`, branch, about + later);
-    });
+    return [...discriminator.branches].flatMap(([name, branch]) =>
+      sectionsOf(`${title} with ${discriminator.key}: ${name}`, branch, about),
+    );
   }
   const rows: Row[] = [];
   const below: Section[] = [];

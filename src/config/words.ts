@@ -42,6 +42,12 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^https?://', 'an address that begins with http:// or https://'],
   ['^[^:\\u0000-\\u001f\\u007f]+$', 'a user name without a colon'],
   ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],
+  ['^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$', 'a project such as owner/name'],
+  ['^[A-Za-z0-9.]{1,100}$', 'an id of letters, digits and dots'],
+  ['^[0-9]{1,20}$', 'a number in quotes'],
+  ['^[^,\\u0000-\\u001f\\u007f]{1,50}$', 'a text of at most 50 characters without a comma'],
+  ['^[A-Za-z0-9][A-Za-z0-9._/-]{0,200}$', 'a user name, or org/team'],
+  ['^[0-9A-Fa-f]{8,64}$', 'the id of a key in hexadecimal digits'],
   ['^p[0-9]{1,2}(\\.[0-9]+)?$', 'a quantile such as p50, p99 or p99.9'],
 ]);
 const TOKEN_DIGEST = '^[0-9a-f]{64}$';

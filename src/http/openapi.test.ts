@@ -63,6 +63,7 @@ describe('the OpenAPI document', () => {
       'listSwitches get /api/v1/switches',
       'listLedger get /api/v1/applications/{application}/ledger',
       'markRevision post /api/v1/applications/{application}/ledger/{revision}/mark',
+      'getReport get /api/v1/applications/{application}/report',
       'receiveAlerts post /webhooks/alertmanager',
       'receiveForgeEvent post /webhooks/forge/{repository}',
       'getBackup get /api/v1/admin/backup',

@@ -83,7 +83,7 @@ export function suspendAutomation(text: string, namespace: string): Setting | nu
   const document = documentOf(text, { kind: 'ImageUpdateAutomation', name: null, namespace });
   if (document === null) return null;
   const name = scalarAt(text, [document], keys('metadata', 'name'));
-  const did = `ImageUpdateAutomation ${namespace}/${String(name?.value ?? '?')} is suspended until somebody turns it on again`;
+  const did = `ImageUpdateAutomation ${namespace}/${typeof name?.value === 'string' ? name.value : '?'} is suspended until somebody turns it on again`;
   const suspended = scalarAt(text, [document], keys('spec', 'suspend'));
   if (suspended !== null) return { text: suspended.value === true ? text : replaced(text, suspended, 'true'), did };
   const next = withFirstKey(text, nodeAt([document], keys('spec')), 'suspend', ['true']);

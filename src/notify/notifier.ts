@@ -22,8 +22,8 @@ export interface NotifierContext {
   recent(): Promise<readonly { id: string; version: number }[]>;
   /** Tells this process from the others on the same store. */
   self: string;
-  onSent(channel: string, outcome: 'sent' | 'failed' | 'given_up'): void;
-  onFault(channel: string, error: unknown): void;
+  onSent: (channel: string, outcome: 'sent' | 'failed' | 'given_up') => void;
+  onFault: (channel: string, error: unknown) => void;
 }
 
 /** How often it is looked for what was not told. */

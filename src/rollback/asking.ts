@@ -81,7 +81,10 @@ async function commitOf(
   const { application, paths, lastGood: lowest } = policy;
   const found = await findRevision(
     {
-      ...{ application, paths, repository, named },
+      application,
+      paths,
+      repository,
+      named,
       delivery: deliveries.get(application),
       exactly: named !== null,
       lastGood: async (before) => (await ledger.lastGood(application, { before, lowest, repository }, signal))?.revision ?? null,

@@ -11,7 +11,7 @@ const MOST_WATCHED = 200;
 
 type ReturnContext = Pick<ExecutorContext, 'store' | 'clock' | 'changes' | 'policies' | 'repositories' | 'onMoved'> & {
   /** A rollback that could not be looked at; the others are. */
-  onFault(rollback: string, error: unknown): void;
+  onFault: (rollback: string, error: unknown) => void;
 };
 
 /**

@@ -49,7 +49,7 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
 export interface Pushing {
   lane: Lane;
   /** Stores durably that a push begins, from when on a refusal comes too late; false when somebody changed the rollback. */
-  begin(): Promise<boolean>;
+  begin: () => Promise<boolean>;
 }
 
 /** Commit and plain push; the branch itself says whether it is done. */

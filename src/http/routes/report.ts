@@ -22,7 +22,7 @@ export function reportRoutes(server: FastifyInstance, { report, clock }: Pick<Ht
       config: { scope: 'analyses:read', rate: 'reads' },
       schema: {
         operationId: 'getReport',
-        tags: ['applications'],
+        tags: ['rollbacks'],
         summary: 'What davylamp did beside what people did',
         description: 'Read it before an application leaves shadow.',
         params: Type.Object({ application: ApplicationName }),
