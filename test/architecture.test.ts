@@ -138,7 +138,7 @@ describe('the rooms of src', () => {
 
   it('load adapters and heavy packages only where they belong', () => {
     const owners: [RegExp, RegExp][] = [
-      [/^undici$/, /^net\//],
+      [/^undici($|\/)/, /^net\//],
       [/^node:child_process$/, /^git\/run\.ts$/],
       [/^node:worker_threads$/, /^store\/embedded\//],
       [/^libsql$/, /^store\/embedded\//],
@@ -170,7 +170,7 @@ describe('pure rooms', () => {
   it('have no clock, no randomness, no process and no input and output', () => {
     const impure =
       /\bnew Date\(\)|\bDate\(\)|\bDate\.now\b|\bMath\.random\b|\brandomUUID\b|\bprocess\.|\bset(Timeout|Interval|Immediate)\b/;
-    const packages = /^(node:(?!crypto$)|undici$|pino$|fastify|@fastify|libsql$|ioredis$|bullmq$|yaml$|prom-client$)/;
+    const packages = /^(node:(?!crypto$)|undici(?:$|\/)|pino$|fastify|@fastify|libsql$|ioredis$|bullmq$|yaml$|prom-client$)/;
     const wrong = sources
       .filter(({ path }) => PURE.includes(roomOf(path)) && path !== 'clock.ts')
       .flatMap(({ path, text, imports }) => [
@@ -207,7 +207,7 @@ describe('files', () => {
 
   it('export by name, and import each other with their ending', () => {
     const wrong = sources.filter(({ text, imports }) => {
-      const bare = imports.some(({ target }) => /^(\.|\w+\/)/.test(target) && target.endsWith('.js'));
+      const bare = imports.some(({ target }) => /^(\.|(?!undici\/)\w+\/)/.test(target) && target.endsWith('.js'));
       return bare || /^export default\b/m.test(text);
     });
     expect(wrong.map(({ path }) => path)).toEqual([]);

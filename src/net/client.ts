@@ -82,13 +82,15 @@ const BREATH_BYTES = 262_144;
 /** Sets of TLS material in use at the same time; a rotated certificate is a new one, so the oldest go. */
 const MAX_TLS_AGENTS = 32;
 
-/** undici takes 18 MB and 65 ms to import, so it is loaded with the first call. */
+type Ask = (options: Dispatcher.RequestOptions) => Promise<Dispatcher.ResponseData>;
+
+/** undici takes time and memory to import, so it is loaded with the first call. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   /** By a digest of the TLS material; '' is what needs none. */
-  const agents = new Map<string, Promise<Agent>>();
+  const agents = new Map<string, Promise<{ agent: Agent; ask: Ask }>>();
   let closed = false;
 
-  function agentFor(tls: TlsMaterial | undefined): Promise<Agent> {
+  function agentFor(tls: TlsMaterial | undefined): Promise<{ agent: Agent; ask: Ask }> {
     const key =
       tls === undefined
         ? ''
@@ -100,7 +102,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       if (oldest === '') continue;
       agents.delete(oldest);
       // Ends once its calls have ended; a failure to close idle connections concerns nobody.
-      void agent.then((idle) => idle.close()).catch(() => undefined);
+      void agent.then((idle) => idle.agent.close()).catch(() => undefined);
     }
     const loading = load(tls);
     agents.set(key, loading);
@@ -109,10 +111,14 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     return loading;
   }
 
-  async function load(tls: TlsMaterial | undefined): Promise<Agent> {
+  async function load(tls: TlsMaterial | undefined): Promise<{ agent: Agent; ask: Ask }> {
     const secure = tls === undefined ? {} : await checkedTls(tls);
-    const undici = await import('undici');
-    return new undici.Agent({
+    // The entry of the package would load fetch, WebSocket, mocks, caches and proxies, too: 7 MB that nobody uses here.
+    const [{ default: UndiciAgent }, { default: request }] = await Promise.all([
+      import('undici/lib/dispatcher/agent.js'),
+      import('undici/lib/api/api-request.js'),
+    ]);
+    const agent = new UndiciAgent({
       connections: options.connectionsPerOrigin ?? CONNECTIONS_PER_ORIGIN,
       keepAliveTimeout: options.keepAliveMs ?? KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
@@ -122,6 +128,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       bodyTimeout: 0,
       connect: { timeout: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, lookup: guardedLookup(options.resolve), ...secure },
     });
+    return { agent, ask: request.bind(agent) };
   }
 
   return {
@@ -130,11 +137,11 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       const url = addressOf(request.url);
       if (closed) throw lost(url, 'the client is closed');
       // Loading is not the far side's time.
-      const agent = await agentFor(request.tls);
+      const { ask } = await agentFor(request.tls);
       signal.throwIfAborted();
       const limit = deadline(request.timeoutMs, url, signal);
       try {
-        const answer = await agent.request({
+        const answer = await ask({
           origin: url.origin,
           path: url.pathname + url.search,
           method: request.method,
@@ -157,7 +164,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       closed = true;
       const opened = [...agents.values()];
       agents.clear();
-      await Promise.all(opened.map(async (agent) => (await agent).destroy()));
+      await Promise.all(opened.map(async (agent) => (await agent).agent.destroy()));
     },
   };
 }

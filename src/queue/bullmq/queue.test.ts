@@ -97,6 +97,28 @@ describe('the queue on Redis', () => {
     expect(await queue.condition()).toMatchObject({ ok: true });
   });
 
+  it('runs a job again at once that lost its lock while Redis was away, without waiting for the next check', async () => {
+    const { queue } = await openQueue({ times: { stalledCheckMs: 600_000 } });
+    let runs = 0;
+    let goOn = () => {};
+    const isKilled = new Promise<void>((resolve) => (goOn = resolve));
+    queue.work('tick', { concurrency: 1 }, async () => {
+      runs += 1;
+      if (runs > 1) return;
+      await isKilled;
+      throw new Error('the store is away');
+    });
+    await tick(queue, 'running');
+    await expect.poll(() => runs).toBe(1);
+    await server.kill();
+    goOn();
+    const until = Date.now() + 2 * (QUICK.lockMs ?? 0);
+    await expect.poll(() => Date.now(), { timeout: 5_000 }).toBeGreaterThan(until);
+    await server.start();
+    await expect.poll(() => runs, { timeout: 15_000 }).toBe(2);
+    await settled(queue);
+  });
+
   it('goes on when Redis closes every connection', async () => {
     const { queue } = await openQueue();
     const ran: string[] = [];

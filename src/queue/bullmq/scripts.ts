@@ -58,12 +58,14 @@ return 1
 `;
 
 /**
- * KEYS job, lock, active, stalled, delayed, marker, dn; ARGV id, token, at, mode. Returns 0 when the lock is lost: the job
- * is no longer ours to move.
+ * KEYS job, lock, active, stalled, delayed, marker, dn; ARGV id, token, at, mode. Returns 0 when another process holds the
+ * lock, or the job waits already: it is no longer ours to move. A lock that ended while Redis was away is nobody's, and the
+ * job would stand as running until two checks had found it.
  */
 const PUT_OFF = `
 ${WAKE}
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[2] then return 0 end
 local fields = redis.call('HMGET', KEYS[1], 'data', 'ats', 'timestamp')
 redis.call('DEL', KEYS[2])
 redis.call('SREM', KEYS[4], ARGV[1])
