@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startGitServer, type GitServer } from '../../examples/demo/git-server.ts';
 import { Colleague } from '../../test/git/colleague.ts';
+import { startSshServer } from '../../test/git/ssh-server.ts';
 import { checkAccess } from './access.ts';
 
 const TOKEN = 'remote-token-91c';
@@ -68,6 +69,50 @@ describe('access to a repository', () => {
       { status: 'fail', code: 'git_repository_missing' },
     ]);
     expect(await check({ url: 'http://127.0.0.1:1/deploy.git' })).toMatchObject([{ status: 'fail', code: 'git_unreachable' }]);
+  });
+
+  it('tries the key that signs, and says what is wrong with it', async () => {
+    const keyFile = join(folder, 'key');
+    const access = async () =>
+      checkAccess(
+        {
+          url: server.url,
+          branch: 'main',
+          credential: () => Promise.resolve({ username: 'davylamp', token: TOKEN }),
+          folder: await mkdtemp(join(folder, 'place-')),
+          signing: { type: 'ssh', keyFile },
+        },
+        AbortSignal.timeout(30_000),
+      );
+    expect((await access())[2]).toMatchObject({
+      status: 'fail',
+      code: 'git_signing_failed',
+      sentence: expect.stringMatching(/^The commit could not be signed/),
+    });
+    await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', keyFile]);
+    expect((await access())[2]).toMatchObject({ status: 'ok', code: 'signs' });
+  });
+
+  it('by ssh is asked with the key of the configuration', async () => {
+    const ssh = await startSshServer(join(folder, 'ssh'));
+    try {
+      const access = async (keys: typeof ssh.ssh) =>
+        checkAccess(
+          {
+            url: ssh.url(server.repository),
+            branch: 'main',
+            credential: () => Promise.resolve(null),
+            folder: await mkdtemp(join(folder, 'place-')),
+            ssh: keys,
+          },
+          AbortSignal.timeout(30_000),
+        );
+      expect(await access(ssh.ssh)).toMatchObject([{ code: 'readable' }, { code: 'writable' }]);
+      const stranger = { ...ssh.ssh, keyFile: join(folder, 'none') };
+      expect(await access(stranger)).toMatchObject([{ status: 'fail', code: 'git_auth_failed' }]);
+    } finally {
+      await ssh.down();
+    }
   });
 
   it('of a folder as remote is told, too', async () => {

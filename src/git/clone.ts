@@ -11,7 +11,7 @@ import { isCommitId } from './names.ts';
 import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
 import type { SshConfig } from './schema.ts';
 import { Scratch } from './scratch.ts';
-import { sshCommand } from './ssh.ts';
+import { sshEnvironment } from './ssh.ts';
 import { abortable, Turns } from './turns.ts';
 
 export interface Credential {
@@ -106,7 +106,7 @@ export class Clone {
       alsoAllow: options.alsoAllow,
     };
     this.#scratch = new Scratch(join(options.folder, `${id}.scratch`), join(this.#place.gitDir, 'objects'));
-    this.#sshEnvironment = options.ssh === null ? {} : { GIT_SSH_COMMAND: sshCommand(options.ssh), GIT_SSH_VARIANT: 'ssh' };
+    this.#sshEnvironment = sshEnvironment(options.ssh);
   }
 
   /** Makes or mends the clone and fetches the branch. A caller who gives up does not stop the fetch of the others. */

@@ -29,6 +29,11 @@ export function sshCommand(ssh: SshConfig): string {
   return ['ssh', '-F', 'none', ...settings.flatMap((setting) => ['-o', quoted(setting)])].join(' ');
 }
 
+/** Variables that make git reach its remote so; none without a configuration. @throws as `sshCommand` */
+export function sshEnvironment(ssh: SshConfig | null): Record<string, string> {
+  return ssh === null ? {} : { GIT_SSH_COMMAND: sshCommand(ssh), GIT_SSH_VARIANT: 'ssh' };
+}
+
 /** `%` begins a token of ssh_config(5). */
 function path(file: string): string {
   if (MISREAD.test(file) || !file.startsWith('/')) {
