@@ -78,6 +78,10 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
     const sentence = `${ranBy(state)}${await promoted(context, rollback, state, signal)}`;
     return { next: moved(rollback, { state: 'synced', code: 'synced', sentence }, now) };
   }
+  if (rollback.returnedAt !== null) {
+    const sentence = `what ${short(revertCommit ?? '')} took out is on ${rollback.branch} again before the operator ran the revert; somebody brought it back, so it is not taken out a second time without a person`;
+    return { next: moved(rollback, { state: 'failed', code: 'came_back', sentence }, now) };
+  }
   if (since < NOT_SYNCED_AFTER_MS) {
     // Often at first, when it takes a second, and more rarely the longer it takes: a forge counts our requests.
     const again = now + Math.min(WATCH_CAP_MS, Math.max(WATCH_MS, since / 5));

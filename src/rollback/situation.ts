@@ -8,7 +8,7 @@ import { allHolding, heldBy } from './guards/guards.ts';
 import type { Held } from './guards/held.ts';
 import { heldByRunning } from './guards/running.ts';
 import { stoppedBy } from './guards/stopping.ts';
-import { weaker } from './policy.ts';
+import { weaker, type Policy } from './policy.ts';
 import type { Plan, Rollback } from './record.ts';
 import { crowdOf } from './situation/crowd.ts';
 import { pastOf } from './situation/past.ts';
@@ -45,7 +45,7 @@ export function demandReconciled(context: ExecutorContext, rollback: Rollback): 
  * Whether a guard holds what was planned; asked again right before the push, since what failed together must not pass
  * together.
  *
- * @throws CodedError `state_lost`, `sync_running`, `fleet_settling` and what a controller or a forge says that is waited
+ * @throws CodedError `state_lost`, `mode_changed`, `sync_running`, `fleet_settling` and what a controller or a forge says that is waited
  *   for (all retryable); `details.nextAt` says when to ask again, where that is known
  */
 export async function guardPlan(
@@ -56,6 +56,7 @@ export async function guardPlan(
   signal: AbortSignal,
 ): Promise<Held | null> {
   demandReconciled(context, rollback);
+  demandMode(policyOf(context, rollback), rollback);
   const facts = await factsOf(context, rollback, about, moment, signal);
   const held = heldBy(facts);
   if (held !== null || moment === 'push' || isAsked(context, rollback, about.plan.hash)) return held;
@@ -74,14 +75,18 @@ export async function guardAbort(context: ExecutorContext, rollback: Rollback, s
   const policy = policyOf(context, rollback);
   const stop = stoppedBy(fleet, policy, await context.switches.stopping(policy));
   if (stop !== null) return stop;
-  if (weaker(policy.mode, rollback.mode) !== rollback.mode) {
-    const sentence = `the application allows mode ${policy.mode} now; it is planned anew`;
-    throw new CodedError('mode_changed', sentence, { retryable: true });
-  }
+  demandMode(policy, rollback);
   if (isAsked(context, rollback, rollback.plan?.hash ?? null)) return null;
   const now = clock.now();
   const [{ running }, crowd] = await Promise.all([observed(context, rollback, 'go on', signal), crowdOf(context, rollback, now)]);
   return fleetBreaker({ now, rollback, fleet, crowd }) ?? heldByRunning(running, rollback.badCommit);
+}
+
+/** A mode that allows less by now counts at once, also for what waits to be pushed: the next step plans it anew. */
+function demandMode(policy: Policy, rollback: Rollback): void {
+  if (weaker(policy.mode, rollback.mode) === rollback.mode) return;
+  const sentence = `the application allows mode ${policy.mode} now; it is planned anew`;
+  throw new CodedError('mode_changed', sentence, { retryable: true });
 }
 
 /** Every guard that would hold right now, for whoever only wants to know; nothing is waited for. */

@@ -95,12 +95,14 @@ async function pushToBranch(
       }
       const { draft } = drafted;
       if (made.plan?.hash !== draft.plan.hash || clock.now() - made.guardedAt > GUARDED_FOR_MS) {
+        // The guards say what was the case when they were asked, however long they took.
+        const askedAt = clock.now();
         const held = await guardPlan(context, rollback, draft, 'push', signal);
         if (held !== null) {
           made.next = heldIn(withPlan(rollback, draft), held, clock.now());
           return null;
         }
-        made.guardedAt = clock.now();
+        made.guardedAt = askedAt;
       }
       made.plan = draft.plan;
       context.reach('push-committed');
