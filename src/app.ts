@@ -257,6 +257,7 @@ export async function buildApp(loaded: LoadedConfig, options: AppOptions): Promi
         () => closeInOrder([async () => told(await workers.drain(), log)], [() => listeners.close()]),
         () => queue.close(),
         () => journalCopy?.close() ?? Promise.resolve(),
+        async () => engine.executor.close(),
         () => parts.close(),
         () => http.close(),
         () => storage.close(),

@@ -1,9 +1,9 @@
+import { committed } from '../commit.ts';
 import { applicationUnknown } from '../analysis/nearest.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
 import type { Repository } from '../git/port.ts';
 import type { Policy, Rank } from '../rollback/policy.ts';
-import { committed } from '../rollback/stored.ts';
 import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
 import type { LedgerEntry } from './record.ts';
 import { isAtLeast, isPerson, outweighs, personNamed, type Claim } from './rules.ts';
@@ -219,9 +219,11 @@ export class Ledger {
       if (content === undefined) return null;
       const next: LedgerEntry = { ...changed.next, application, revision, content, updatedAt: this.#now() };
       if (
-        await committed(this.#context.store, writeOf(next, record, this.#context.clock.now()), [
-          this.#entryOf(next, known, changed.code),
-        ])
+        await committed(
+          this.#context.store,
+          [writeOf(next, record, this.#context.clock.now())],
+          [this.#entryOf(next, known, changed.code)],
+        )
       ) {
         return next;
       }

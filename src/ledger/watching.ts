@@ -1,3 +1,4 @@
+import { committed } from '../commit.ts';
 import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
 import type { Clock } from '../clock.ts';
@@ -5,7 +6,7 @@ import type { Delivery, DeliveryState } from '../delivery/port.ts';
 import type { OwnRollback } from '../git/port.ts';
 import type { Policy } from '../rollback/policy.ts';
 import type { Rollback } from '../rollback/record.ts';
-import { committed, rollbackIn } from '../rollback/stored.ts';
+import { rollbackIn } from '../rollback/stored.ts';
 import type { RecordWrite, Store } from '../store/port.ts';
 import type { Ledger } from './ledger.ts';
 import { claimOfAnalysis, claimsOfRollback, looked, seedsOf, type Noted, type Watched } from './rules.ts';
@@ -173,7 +174,7 @@ export class LedgerWatch {
       index: { application, open: true },
       value: watched,
     };
-    if (await committed(store, write, [])) {
+    if (await committed(store, [write])) {
       this.#seen.set(application, { ...seen, version: seen.version + 1, watched, storedAt: clock.now() });
     } else {
       // Another process looks, too, and was faster; the next look goes on from what it saw.

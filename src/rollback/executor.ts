@@ -9,7 +9,8 @@ import { plan } from './planning.ts';
 import { followProposal, propose } from './proposing.ts';
 import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
-import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { committed } from '../commit.ts';
+import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, noted, retryDelay, troubled } from './transitions.ts';
 import { abort, write } from './writing.ts';
 
@@ -83,7 +84,7 @@ export class Executor {
     const rollback = rollbackIn(record);
     if (rollback.pushStarted !== null) return record;
     const value = { ...rollback, pushStarted: new Date(this.#context.clock.now()).toISOString() };
-    if (!(await committed(this.#context.store, rollbackWrite(value, record.version, record.createdAt), []))) return null;
+    if (!(await committed(this.#context.store, [rollbackWrite(value, record.version, record.createdAt)], []))) return null;
     this.#context.reach('push-marked');
     return { ...record, version: record.version + 1, value };
   }
@@ -153,7 +154,7 @@ export class Executor {
     const { clock, store, reach } = this.#context;
     const changed = next.state !== before.state || next.code !== before.code;
     const entries = changed ? [entryOf(next, `rollback.${next.state}`, clock.now())] : [];
-    if (!(await committed(store, rollbackWrite(next, record.version, record.createdAt), entries))) return false;
+    if (!(await committed(store, [rollbackWrite(next, record.version, record.createdAt)], entries))) return false;
     if (before.state === 'planned') reach('plan-stored');
     if (next.aborted !== before.aborted) reach('abort-stored');
     if ((next.state === 'pushed' || next.state === 'proposed') && changed) reach('push-stored');
@@ -169,6 +170,8 @@ export class Executor {
       const record = await this.#context.store.get('rollback', id);
       if (record === undefined) return;
       const latest = rollbackIn(record);
+      // Another run has seen the same commit on the branch, and may have gone on from there.
+      if (latest.revertCommit === written.revertCommit && latest.code !== 'rebuilt') return;
       const { state, code, sentence, revertCommit, revertRef } = written;
       const note = `${sentence} (pushed before "${latest.sentence}" was stored)`;
       const next = moved({ ...latest, revertCommit, revertRef }, { state, code, sentence: note }, this.#context.clock.now());
@@ -194,7 +197,7 @@ export class Executor {
     const kept = noted({ ...begun, analysis: isGone ? null : analysis }, 'rebuilt', sentence, now);
     const entry = entryOf({ ...kept, code: 'rebuilt', sentence }, 'rollback.rebuilt', now, { analysis });
     // Where somebody else wrote one meanwhile, that one counts.
-    await committed(store, rollbackWrite(kept, 0, record.createdAt), [entry]);
+    await committed(store, [rollbackWrite(kept, 0, record.createdAt)], [entry]);
   }
 }
 

@@ -88,7 +88,10 @@ describe('the message of a revert commit', () => {
   ])('lets git read exactly our trailers beside %j', (text) => {
     expect(trailersOf(revertMessage(order({ bad: bad(text) })))).toEqual([...OURS, ...SHOWN]);
     expect(trailersOf(revertMessage(order({ verdictSentence: text })))).toEqual([...OURS, ...SHOWN]);
-    expect(trailersOf(revertMessage(order({ bad: bad(`${text}\n\n${text}`), verdictSentence: `--- ${text}` })))).toEqual([...OURS, ...SHOWN]);
+    expect(trailersOf(revertMessage(order({ bad: bad(`${text}\n\n${text}`), verdictSentence: `--- ${text}` })))).toEqual([
+      ...OURS,
+      ...SHOWN,
+    ]);
   });
 
   it('lets git read exactly our trailers whatever people wrote', () => {

@@ -52,6 +52,7 @@ describe('two processes whose store was emptied', () => {
       repositories: new Map([['shop', repository]]),
       lookAtClusters: () => Promise.resolve(),
       onLost: () => void told.push('lost'),
+      onRemembered: async () => undefined,
       onReconciled: ({ rollbacks }) => void told.push(`reconciled ${rollbacks}`),
       onFault: (name, error) => void told.push(`${name}: ${String(error)}`),
     });

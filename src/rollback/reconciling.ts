@@ -4,7 +4,8 @@ import type { RecordWrite, Store, StoreCondition } from '../store/port.ts';
 import { opened } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
-import { committed, rollbackWrite } from './stored.ts';
+import { committed } from '../commit.ts';
+import { rollbackWrite } from './stored.ts';
 import { retryDelay } from './transitions.ts';
 
 export interface ReconcilerContext {
@@ -133,7 +134,7 @@ export class Reconciler {
       await this.#context.onRemembered(own);
       if ((await store.get('rollback', own.rollback)) !== undefined) continue;
       const rollback = fromGit(own, policy, await this.#planOf(repository, own, signal), clock.now());
-      if (await committed(store, rollbackWrite(rollback, 0, own.at), [])) rebuilt += 1;
+      if (await committed(store, [rollbackWrite(rollback, 0, own.at)], [])) rebuilt += 1;
     }
     const marker = await store.get('state', idOf(repository.name));
     const value: Marker = { epoch };
@@ -156,7 +157,7 @@ export class Reconciler {
       details: { repository: repository.name, rollbacks: rebuilt, epoch },
     };
     // Where another process was faster, its reading counts.
-    await committed(store, write, [entry]);
+    await committed(store, [write], [entry]);
     this.#reconciled.add(repository.name);
     this.#context.onReconciled({ repository: repository.name, rollbacks: rebuilt });
   }

@@ -1,6 +1,7 @@
 import { repositoryOf, type ExecutorContext } from './context.ts';
 import type { Rollback } from './record.ts';
-import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { committed } from '../commit.ts';
+import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import { noted, short } from './transitions.ts';
 
 /** How often it is looked whether something that was taken out is back. */
@@ -70,7 +71,7 @@ export class ReturnWatch {
       const sentence = `what ${short(rollback.revertCommit ?? '')} took out is on ${rollback.branch} again; find out who brings it back, before it is rolled back again and again`;
       const next: Rollback = { ...noted(rollback, 'came_back', sentence, now), returnedAt: new Date(now).toISOString() };
       const entry = { ...entryOf(next, 'rollback.returned', now), code: 'came_back', sentence };
-      if (!(await committed(store, rollbackWrite(next, record.version, record.createdAt), [entry]))) continue;
+      if (!(await committed(store, [rollbackWrite(next, record.version, record.createdAt)], [entry]))) continue;
       changes.announce(id);
       onMoved(next);
       return;

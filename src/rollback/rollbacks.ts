@@ -18,7 +18,8 @@ import { ALERT, causeOf, opened, reopened, type Cause } from './opening.ts';
 import type { Policy } from './policy.ts';
 import type { RollbackPreview } from './preview.ts';
 import type { Rollback } from './record.ts';
-import { committed, entryOf, rollbackIn, rollbackWrite } from './stored.ts';
+import { committed } from '../commit.ts';
+import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
 import type { Switches } from './switches.ts';
 
 export interface RollbacksContext {
@@ -200,7 +201,7 @@ export class Rollbacks {
       const decided = { ...rollback, code: cause.trigger, sentence };
       const entry = entryOf(decided, 'rollback.decided', now, { ...details, analysis, requestedBy });
       const write = rollbackWrite(rollback, known?.version ?? 0, known?.createdAt ?? now);
-      if (!(await committed(this.#context.store, write, [entry]))) continue;
+      if (!(await committed(this.#context.store, [write], [entry]))) continue;
       this.#context.onMoved(rollback);
       await this.wake(id);
       return { rollback, created: true };
@@ -219,7 +220,7 @@ export class Rollbacks {
       const now = this.#context.clock.now();
       const next = change(before, now);
       const entry = entryOf(next, event, now, { before: before.state, ...details });
-      if (!(await committed(this.#context.store, rollbackWrite(next, record.version, record.createdAt), [entry]))) continue;
+      if (!(await committed(this.#context.store, [rollbackWrite(next, record.version, record.createdAt)], [entry]))) continue;
       this.#context.changes.announce(id);
       // One approval of two changes nothing yet that anybody would be told of again.
       if (next.state === before.state) return next;

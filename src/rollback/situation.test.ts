@@ -20,7 +20,8 @@ import { rollbackId } from './identity.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { guardAbort, guardPlan, wouldHold } from './situation.ts';
-import { committed, rollbackWrite } from './stored.ts';
+import { committed } from '../commit.ts';
+import { rollbackWrite } from './stored.ts';
 import { Switches } from './switches.ts';
 
 const NEVER = new AbortController().signal;
@@ -109,7 +110,7 @@ async function held(change: Partial<Rollback> = {}, moment: 'plan' | 'push' = 'p
 const code = async (change: Partial<Rollback> = {}) => (await held(change))?.code ?? null;
 async function stored(change: Partial<Rollback>): Promise<Rollback> {
   const rollback = rollbackOf({ decidedAt: new Date(now).toISOString(), ...change });
-  expect(await committed(store, rollbackWrite(rollback, 0, now), [])).toBe(true);
+  expect(await committed(store, [rollbackWrite(rollback, 0, now)], [])).toBe(true);
   return rollback;
 }
 async function analysed(application: string, change: Partial<Analysis>): Promise<void> {

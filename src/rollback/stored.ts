@@ -1,5 +1,4 @@
-import { CodedError } from '../errors.ts';
-import type { JournalEntry, RecordWrite, Store, StoredRecord } from '../store/port.ts';
+import type { JournalEntry, RecordWrite, StoredRecord } from '../store/port.ts';
 import { isOpen, type Rollback } from './record.ts';
 
 /** What records of earlier versions do not have. */
@@ -31,15 +30,4 @@ export function entryOf(rollback: Rollback, event: string, at: number, more: Rec
   const fleet = state === 'held' && incident !== undefined ? { fleet: incident } : {};
   const details = { badCommit, revertCommit, mode, aborted, ...fleet, ...more };
   return { at, event, application, subject: id, code, sentence, details };
-}
-
-/** Stores a change with its journal entries; false when somebody else changed the record meanwhile: read it again. */
-export async function committed(store: Store, write: RecordWrite, entries: readonly JournalEntry[]): Promise<boolean> {
-  try {
-    await store.commit([write], entries);
-    return true;
-  } catch (error) {
-    if (error instanceof CodedError && error.code === 'conflict') return false;
-    throw error;
-  }
 }

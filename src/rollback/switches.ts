@@ -3,7 +3,7 @@ import { ApplicationName } from '../analysis/record.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError } from '../errors.ts';
 import type { RecordWrite, Store } from '../store/port.ts';
-import { committed } from './stored.ts';
+import { committed } from '../commit.ts';
 
 export const SwitchScope = Type.Enum(['global', 'repository', 'application'], {
   description: 'What it stops: everything, one repository, one application.',
@@ -96,7 +96,7 @@ export class Switches {
         sentence: `${stopped ? 'rollbacks stopped' : 'rollbacks released'} ${described(value)} by ${by.name}: ${reason}`,
         details: { scope, name, stopped, by: by.name },
       };
-      if (await committed(store, write, [entry])) return value;
+      if (await committed(store, [write], [entry])) return value;
     }
   }
 
