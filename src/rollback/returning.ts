@@ -1,4 +1,5 @@
-import { repositoryOf, type ExecutorContext } from './context.ts';
+import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
+import { isWithin } from './paths.ts';
 import type { Rollback } from './record.ts';
 import { committed } from '../commit.ts';
 import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
@@ -52,9 +53,12 @@ export class ReturnWatch {
     const { head } = await repository.refresh(signal);
     if (this.#looked.get(rollback.id) === head) return false;
     this.#looked.set(rollback.id, head);
+    // What others own of a joint plan may go its own way meanwhile.
+    const own = plan.changed.filter((path) => isWithin(path, policyOf(this.#context, rollback).paths));
+    const paths = own.length === 0 ? plan.changed : own;
     const [now, before] = await Promise.all([
-      repository.contentOf(head, plan.changed, signal),
-      repository.contentOf(plan.head, plan.changed, signal),
+      repository.contentOf(head, paths, signal),
+      repository.contentOf(plan.head, paths, signal),
     ]);
     return now === before;
   }

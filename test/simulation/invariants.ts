@@ -4,6 +4,7 @@ import type { Policy } from '../../src/rollback/policy.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
 import { MAIN, ownTrailer, type Commit } from './remote.ts';
 
+import { GUARDED_FOR_MS } from './service.ts';
 import type { Deed, World } from './world.ts';
 
 /*
@@ -12,9 +13,6 @@ import type { Deed, World } from './world.ts';
  * fleet) the moment that counts is the one at which the guards of that push or abort sent out their reading. How old that
  * reading may be is a rule of its own (`readsAnew`).
  */
-
-/** What the executor says itself: for so long the word of the guards is good while a push is raced for. */
-const GUARDED_FOR_MS = 2_000;
 
 type Rule<T> = (world: World, deed: T) => string | null;
 type Issued = Extract<Deed, { kind: 'issued' }>;
@@ -76,7 +74,9 @@ const onlyWhatWasJudged: Rule<Pushed> = (world, deed) => {
     const [parent] = commit.parents;
     if (judged === undefined || parent === undefined || isAskedSince(world, id, 0)) continue;
     const { remote } = world;
-    for (const path of commit.paths) {
+    const [onto, then] = [remote.commit(parent).tree, remote.commit(judged).tree];
+    // What holds the same as what was judged was judged, whoever brought it there since.
+    for (const path of commit.paths.filter((one) => onto[one] !== then[one])) {
       const author = lastToChange(world, parent, path);
       if (author !== null && !remote.isAncestor(author.sha, judged)) {
         return `${commit.sha} undoes ${author.sha} ("${author.subject}") in ${path}, which was not part of ${judged}`;
@@ -122,10 +122,9 @@ const allowedByWhatWasRead: Rule<Issued> = (world, { issue }) => {
     if (reading.mode === 'propose' && (issue.kind === 'abort' || issue.branch === MAIN)) {
       return `${issue.kind} for ${id} although ${application} only proposes`;
     }
-    const executing = world.deeds.findLast(
-      (deed): deed is Stored => deed.kind === 'stored' && deed.after.id === id && deed.after.state === 'executing' && deed.before?.state !== 'executing',
-    );
+    const executing = world.executing.get(id);
     if (executing === undefined) return `${issue.kind} for ${id}, which never was executing`;
+    if (reading.step < executing.step) return `${issue.kind} for ${id} on what was read before it was executing`;
   }
   return null;
 };
@@ -154,11 +153,13 @@ const marksBeforePush: Rule<Issued> = (world, { issue }) => {
   return null;
 };
 
-/** A person's no is a no: nothing is pushed after it was stored, unless that push had begun before. */
+/** A person's no is a no: nothing is pushed or aborted after it was stored, unless that had begun before. */
 const refusalHolds: Rule<Issued> = (world, { issue }) => {
-  for (const { id, isMarked } of issue.for) {
+  for (const { id, isMarked, reading } of issue.for) {
     const refused = world.refused.get(id);
-    if (refused !== undefined && !isMarked) return `${issue.kind} for ${id}, which was refused in step ${refused}`;
+    if (refused === undefined || isMarked) continue;
+    // An abort has no mark: it rests on the record as it was when the guards were asked.
+    if (issue.kind === 'push' || reading === null || reading.step > refused) return `${issue.kind} for ${id}, which was refused in step ${refused}`;
   }
   return null;
 };

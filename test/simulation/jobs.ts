@@ -11,6 +11,8 @@ interface State {
   running: Set<Service>;
   /** It was enqueued again while it ran. */
   isWanted: boolean;
+  /** When it is due; null: it does not wait. */
+  dueAt: number | null;
 }
 
 /** The queue: at least once, to anybody, now and then to two at once. */
@@ -22,8 +24,17 @@ export class Jobs {
     this.#world = world;
   }
 
+  /** What waits already can only come earlier. */
   enqueue(key: string, notBefore: number): void {
-    this.#world.scheduler.at(notBefore, `job ${key}`, () => this.#begin(key));
+    const state = this.#states.get(key) ?? { running: new Set(), isWanted: false, dueAt: null };
+    this.#states.set(key, state);
+    if (state.dueAt !== null && state.dueAt <= notBefore) return;
+    state.dueAt = notBefore;
+    this.#world.scheduler.at(notBefore, `job ${key}`, () => {
+      if (state.dueAt !== notBefore) return;
+      state.dueAt = null;
+      this.#begin(key, state);
+    });
   }
 
   /** Who ran a job has died: after a while somebody else takes it. */
@@ -34,13 +45,10 @@ export class Jobs {
     }
   }
 
-  #begin(key: string): void {
+  #begin(key: string, state: State): void {
     const { scheduler, random } = this.#world;
-    const state = this.#states.get(key) ?? { running: new Set(), isWanted: false };
-    this.#states.set(key, state);
     if (state.running.size > 0 && !(scheduler.faultsOn && state.running.size < 2 && random.chance(LOCK_LOST))) {
       state.isWanted = true;
-      // Somebody comes by whose lock on it may have run out by then.
       return;
     }
     const service = random.pick(this.#world.workers);

@@ -11,11 +11,15 @@ export function plotPeople(world: World): void {
   const { scheduler, random, setting } = world;
   for (let count = 0; count < setting.actions; count += 1) {
     const at = scheduler.now + random.below(random.chance(0.6) ? Math.min(1_500, setting.busyMs) : setting.busyMs);
-    scheduler.at(at, 'somebody acts', () => act(world, count));
+    scheduler.at(at, 'somebody acts', () => {
+      if (scheduler.faultsOn) act(world, count);
+    });
   }
   // Whoever is held is seldom forgotten for long.
   for (const share of [0.3, 0.6, 0.9]) {
-    if (random.chance(0.5)) scheduler.at(scheduler.now + setting.busyMs * share, 'somebody looks at what is held', () => decideHeld(world));
+    if (random.chance(0.5)) scheduler.at(scheduler.now + setting.busyMs * share, 'somebody looks at what is held', () => {
+        if (scheduler.faultsOn) decideHeld(world);
+      });
   }
 }
 

@@ -11,6 +11,7 @@ import { previewOf, sketchOf } from '../../src/rollback/preview.ts';
 import { Reconciler } from '../../src/rollback/reconciling.ts';
 import type { Mode } from '../../src/rollback/policy.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
+import { ReturnWatch } from '../../src/rollback/returning.ts';
 import { Rollbacks } from '../../src/rollback/rollbacks.ts';
 import { Switches } from '../../src/rollback/switches.ts';
 import { SimulatedDelivery } from './cluster.ts';
@@ -31,6 +32,9 @@ export interface Reading {
   answer: 'stopped' | 'free' | null;
 }
 
+/** What the executor says itself: for so long the word of the guards is good while a push is raced for. */
+export const GUARDED_FOR_MS = 2_000;
+
 interface Moment {
   step: number;
   at: number;
@@ -40,6 +44,7 @@ interface Moment {
 export interface Acting {
   id: string;
   application: string;
+  /** The first reading that allows it of those that are new enough; else the last one, however it was answered; else none. */
   reading: Reading | null;
   /** What the cluster answered when the guards asked. */
   seen: DeliveryState | null;
@@ -71,12 +76,13 @@ export class Service implements Caller {
   readonly executor: Executor;
   readonly rollbacks: Rollbacks;
   readonly reconciler: Reconciler;
+  readonly returns: ReturnWatch;
   readonly switches: Switches;
   readonly ledger: Ledger;
   /** The push before was answered with a race or a refusal, so the lane goes on with the same batch. */
   pushedAgain = false;
   readonly #world: World;
-  readonly #readings = new Map<string, Reading>();
+  readonly #readings = new Map<string, Reading[]>();
   readonly #seen = new Map<string, { issued: number; state: DeliveryState }>();
   readonly #marked = new Set<string>();
   #callsLeft: number;
@@ -141,6 +147,7 @@ export class Service implements Caller {
       reach: () => undefined,
     };
     this.executor = new Executor(context);
+    this.returns = new ReturnWatch({ store, clock, changes, policies, repositories, onMoved, onFault: () => undefined });
     this.rollbacks = new Rollbacks({
       store,
       queue: queueOf(world, this),
@@ -179,7 +186,9 @@ export class Service implements Caller {
       mode: policies.get(application)?.mode ?? 'shadow',
       answer: null,
     };
-    this.#readings.set(application, reading);
+    const known = this.#readings.get(application);
+    if (known === undefined) this.#readings.set(application, [reading]);
+    else known.push(reading);
     return reading;
   }
 
@@ -201,12 +210,12 @@ export class Service implements Caller {
 
   /** What is known at the moment at which a push or an abort leaves. */
   issue(kind: Issue['kind'], what: string, where: string): Issue {
-    const { scheduler, data } = this.#world;
-    const ids = kind === 'abort' ? [where] : this.#pushedFor(what);
-    const acting = ids.map((id): Acting => {
+    const { scheduler, data, executing } = this.#world;
+    const fetched = kind === 'push' && where === MAIN ? this.#fetched : null;
+    const acting = (kind === 'abort' ? [where] : this.#pushedFor(what)).map((id): Acting => {
       const record = data.get('rollback', id)?.value as Rollback | undefined;
-      const application = record?.application ?? '';
-      const reading = this.#readings.get(application) ?? null;
+      const { application = '', step = Infinity } = executing.get(id) ?? {};
+      const reading = this.#readingFor(application, { kind, isMain: where === MAIN, step, fetched });
       const seen = reading === null ? undefined : this.#seen.get(`${application} ${reading.step}`);
       return { id, application, reading, seen: seen?.state ?? null, record, isMarked: this.#marked.has(id) };
     });
@@ -218,10 +227,27 @@ export class Service implements Caller {
       at: scheduler.now,
       service: this.name,
       for: acting,
-      fetched: kind === 'push' && where === MAIN ? this.#fetched : null,
+      fetched,
     };
     this.#world.issued(issue);
     return issue;
+  }
+
+  /** Several runs of a service may read for one application; the one that an act rests on is the first that may be meant. */
+  #readingFor(
+    application: string,
+    act: { kind: Issue['kind']; isMain: boolean; step: number; fetched: Issue['fetched'] },
+  ): Reading | null {
+    const readings = this.#readings.get(application) ?? [];
+    const isAllowed = ({ answer, mode }: Reading) =>
+      answer === 'free' && (mode === 'rollback' || (mode === 'propose' && act.kind === 'push' && !act.isMain));
+    const isNew = ({ step, at }: Reading) => {
+      if (step < act.step) return false;
+      if (act.fetched === null) return true;
+      const { first, last } = act.fetched;
+      return step >= first.step && (step >= last.step || last.at - at <= GUARDED_FOR_MS);
+    };
+    return readings.find((one) => isAllowed(one) && isNew(one)) ?? readings.findLast(isNew) ?? readings.at(-1) ?? null;
   }
 
   /** Rollbacks whose commits a push takes along. */

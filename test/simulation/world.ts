@@ -56,6 +56,8 @@ export class World {
   readonly written = new Map<string, number>();
   /** When a rollback was decided first, in the present store. */
   readonly decided = new Map<string, number>();
+  /** When a rollback came to `executing` last, whatever store that was in. */
+  readonly executing = new Map<string, { application: string; step: number }>();
   /** Verdicts that nobody has acknowledged yet. */
   openVerdicts = 0;
   /** A fault of the code or of the simulation that no rule names. */
@@ -141,7 +143,15 @@ export class World {
 
   /** Whether nothing is left to do but for people. */
   isSettled(): boolean {
-    return this.openVerdicts === 0 && this.rollbacks().every((rollback) => !isOpen(rollback) || rollback.state === 'proposed');
+    return (
+      this.openVerdicts === 0 &&
+      this.rollbacks().every((one) => !isOpen(one) || one.state === 'proposed' || this.#waitsForOperator(one))
+    );
+  }
+
+  /** People took a part of the revert back, so that the cluster runs the bad revision on: that is said, and waited for. */
+  #waitsForOperator({ state, problem, application, badCommit }: Rollback): boolean {
+    return state === 'pushed' && problem?.code === 'not_synced' && this.workloads.get(application)?.canary === badCommit;
   }
 
   rollbacks(): Rollback[] {
@@ -194,10 +204,12 @@ export class World {
       const after = write.value as Rollback;
       if (this.scheduler.trace !== null) this.scheduler.note(`   ${after.id} is ${after.state} (${after.code})`);
       if (!this.decided.has(after.id)) this.decided.set(after.id, step);
+      const was = before[index]?.value as Rollback | undefined;
+      if (after.state === 'executing' && was?.state !== 'executing') this.executing.set(after.id, { application: after.application, step });
       if (after.revertCommit === null) this.written.delete(after.id);
       else if (!this.written.has(after.id)) this.written.set(after.id, step);
       service.marks(after.id, after.pushStarted !== null);
-      this.deeds.push({ kind: 'stored', before: before[index]?.value as Rollback | undefined, after, entries });
+      this.deeds.push({ kind: 'stored', before: was, after, entries });
     });
   }
 
@@ -245,7 +257,8 @@ export class World {
 
   #drive(): void {
     const service = this.random.pick(this.workers);
-    service?.rollbacks.drive().catch((error: unknown) => {
+    const looked = service === undefined ? Promise.resolve() : service.rollbacks.drive().then(async () => service.returns.run(service.jobSignal));
+    looked.catch((error: unknown) => {
       if (!(error instanceof CodedError)) this.broken(`drive threw ${String(error)}`);
     });
     this.scheduler.at(this.scheduler.now + DRIVE_MS, 'open rollbacks are driven', () => this.#drive());
