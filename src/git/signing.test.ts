@@ -180,7 +180,11 @@ describe('signed commits', () => {
         env,
         stdio: 'ignore',
       });
-      const listed = execFileSync(gpg, ['--batch', '--with-colons', '--list-secret-keys'], { env, encoding: 'utf8' });
+      const listed = execFileSync(gpg, ['--batch', '--with-colons', '--list-secret-keys'], {
+        env,
+        encoding: 'utf8',
+        stdio: 'pipe',
+      });
       const keyId = /^fpr:+([0-9A-F]{40}):/m.exec(listed)?.[1] ?? '';
       const repository = world.another({ signing: { type: 'gpg', keyId, home }, searchPath });
       const commit = await revertOf(repository);
