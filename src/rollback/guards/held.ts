@@ -16,6 +16,8 @@ export interface Held {
 
 /** The record of a rollback that a guard holds, or ends. */
 export function heldIn(rollback: Rollback, { code, sentence, isFinal, incident }: Held, at: number): Rollback {
-  const known: Rollback = incident === undefined ? rollback : { ...rollback, incident };
+  // What people released before it came back, they released for once.
+  const approvals = code === 'came_back' ? [] : rollback.approvals;
+  const known: Rollback = { ...rollback, approvals, ...(incident !== undefined && { incident }) };
   return moved(known, { state: isFinal === true ? 'refused' : 'held', code, sentence }, at);
 }

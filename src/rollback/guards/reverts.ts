@@ -17,13 +17,14 @@ export const revertsARevert: Guard = ({ bad }) =>
     : null;
 
 /** What we took out once and somebody brought back is theirs. */
-export const cameBack: Guard = ({ reverts }) =>
+export const cameBack: Guard = ({ reverts, rollback }) =>
   reverts.own === null
     ? null
     : {
         code: 'came_back',
         sentence: `${short(reverts.own)} took it out, and somebody brought it back since; ask who and why, then approve it to take it out again`,
-        approvable: true,
+        // A push whose answer was lost has used up the approval that it was made with.
+        approvable: rollback.pushStarted === null,
       };
 
 /** A person's revert that is on the branch while the content is there, too: somebody wanted it back, or kept half of it. */
