@@ -79,6 +79,35 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
       },
     },
   ],
+  ...(
+    [
+      ['rollback', 'rollback APP [--commit SHA] [--reason TEXT] [--dry-run]', 'Asks for a rollback, or says what it would do.'],
+      ['rollbacks', 'rollbacks [APP] [--state NAME] [--limit N]', 'Lists rollbacks, newest first.'],
+      ['approve', 'approve ID [--plan HASH]', 'Releases a held rollback with the plan that was seen.'],
+      ['refuse', 'refuse ID [--reason TEXT]', 'Refuses a rollback for good.'],
+    ] as const
+  ).map(([name, usage, summary]): [string, CommandEntry] => [
+    name,
+    {
+      usage: `${usage} [--json] [--server URL] [--token-file FILE]`,
+      summary,
+      load: async () => {
+        const [commands, { callService }] = await Promise.all([import('./cli/rollback.ts'), import('./app/calling.ts')]);
+        return commands.rollbackCommands[name](callService);
+      },
+    },
+  ]),
+  [
+    'report',
+    {
+      usage: 'report APP [--since 30d] [--json] [--server URL] [--token-file FILE]',
+      summary: 'Shows what davylamp did, or would have done, beside what people did.',
+      load: async () => {
+        const [{ reportWith }, { callService }] = await Promise.all([import('./cli/report.ts'), import('./app/calling.ts')]);
+        return reportWith(callService);
+      },
+    },
+  ],
   [
     'ledger',
     {

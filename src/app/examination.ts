@@ -178,7 +178,7 @@ function repositoryChecks({ repositories }: ResolvedConfig, makers: Makers, scra
     run: (signal) => {
       const { url, branch } = repository;
       const credential = makers.credentialOf(name, repository);
-      return checkAccess({ url, branch, credential, folder: join(scratch, name) }, signal);
+      return checkAccess({ url, branch, credential, ...makers.keysOf(repository), folder: join(scratch, name) }, signal);
     },
   }));
 }

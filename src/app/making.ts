@@ -10,6 +10,7 @@ import type { Forge } from '../forge/port.ts';
 import { createForge } from '../forge/registry.ts';
 import { createRepository } from '../git/mirror.ts';
 import type { Repository } from '../git/port.ts';
+import type { SigningConfig, SshConfig } from '../git/schema.ts';
 import type { HttpClient } from '../net/client.ts';
 import type { Channel } from '../notify/port.ts';
 import { createChannel } from '../notify/registry.ts';
@@ -46,6 +47,8 @@ export interface Makers {
   channel(name: string, config: ChannelConfig): Promise<Channel>;
   /** @throws CodedError `git_argument_refused` */
   repository(name: string, config: ResolvedRepository): Repository;
+  /** Keys for ssh and for signing, with absolute paths. */
+  keysOf(config: ResolvedRepository): { ssh: SshConfig | null; signing: SigningConfig | null };
   /** User name and token of a repository, read anew at every call; null without one. */
   credentialOf(name: string, config: ResolvedRepository): () => Promise<{ username: string; token: string } | null>;
 }
@@ -91,14 +94,7 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
       const { url, branch, author } = config;
       const credential = makers.credentialOf(name, config);
       const folder = join(dataFolder, 'git', name);
-      const ssh = config.ssh === undefined ? null : absolute(config.ssh, ['keyFile', 'knownHostsFile']);
-      const signing =
-        config.signing === undefined
-          ? null
-          : config.signing.type === 'ssh'
-            ? absolute(config.signing, ['keyFile'])
-            : absolute(config.signing, ['home']);
-      const options = { name, url, branch, author, credential, log, clock, folder, ssh, signing };
+      const options = { name, url, branch, author, credential, log, clock, folder, ...makers.keysOf(config) };
       return tracedRepository(tracing, createRepository(options));
     },
     forge(name, config) {
@@ -111,6 +107,13 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
     },
     channel(name, config) {
       return createChannel(config, { http, now: () => clock.now(), readSecret: secretOf(`notify.channels.${name}`) });
+    },
+    keysOf({ ssh, signing }) {
+      return {
+        ssh: ssh === undefined ? null : absolute(ssh, ['keyFile', 'knownHostsFile']),
+        signing:
+          signing === undefined ? null : signing.type === 'ssh' ? absolute(signing, ['keyFile']) : absolute(signing, ['home']),
+      };
     },
     credentialOf(name, config) {
       const { username, tokenFile, forge } = config;

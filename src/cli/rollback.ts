@@ -6,7 +6,7 @@ import type { Command } from './command-line.ts';
 const WRITTEN = 'asked for on the command line';
 
 /** `rollback APP`: asks for a rollback, or with `--dry-run` for what it would do. */
-export function rollbackWith(send: SendRequest): Command {
+function rollbackWith(send: SendRequest): Command {
   const shape = { positionals: ['APP'], values: ['commit', 'reason'], flags: ['dry-run', 'json'] };
   return apiCommand(send, shape, async ({ api, positionals, values, flags, write }) => {
     const [application = ''] = positionals;
@@ -29,7 +29,7 @@ export function rollbackWith(send: SendRequest): Command {
 }
 
 /** `rollbacks`: the newest ones. */
-export function rollbacksWith(send: SendRequest): Command {
+function rollbacksWith(send: SendRequest): Command {
   const shape = { optional: ['APP'], values: ['state', 'limit'], flags: ['json'] };
   return apiCommand(send, shape, async ({ api, positionals, values, flags, write }) => {
     const [application] = positionals;
@@ -59,7 +59,7 @@ export function rollbacksWith(send: SendRequest): Command {
 }
 
 /** `approve ID --plan HASH`: releases a held rollback as it was seen. */
-export function approveWith(send: SendRequest): Command {
+function approveWith(send: SendRequest): Command {
   const shape = { positionals: ['ID'], values: ['plan'], flags: ['json'] };
   return apiCommand(send, shape, async ({ api, positionals, values, flags, write }) => {
     const path = `/api/v1/rollbacks/${encodeURIComponent(positionals[0] ?? '')}`;
@@ -70,7 +70,7 @@ export function approveWith(send: SendRequest): Command {
 }
 
 /** `refuse ID --reason TEXT`: a person's no. */
-export function refuseWith(send: SendRequest): Command {
+function refuseWith(send: SendRequest): Command {
   const shape = { positionals: ['ID'], values: ['reason'], flags: ['json'] };
   return apiCommand(send, shape, async ({ api, positionals, values, flags, write }) => {
     const path = `/api/v1/rollbacks/${encodeURIComponent(positionals[0] ?? '')}`;
@@ -112,3 +112,11 @@ function shownPreview({ application, badCommit, mode, code, sentence, plan, guar
     lines.push(`held by ${guard.code}${guard.approvable ? ' (approvable)' : ''}: ${plain(guard.sentence)}`);
   return `${lines.join('\n').trimEnd()}\n`;
 }
+
+/** The commands around rollbacks, by name. */
+export const rollbackCommands = {
+  rollback: rollbackWith,
+  rollbacks: rollbacksWith,
+  approve: approveWith,
+  refuse: refuseWith,
+} as const;

@@ -2,6 +2,7 @@ import type { Analysis, AnalysisRequest } from '../analysis/record.ts';
 import type { Judgement } from '../judges/judge.ts';
 import type { LedgerEntry, LedgerMark } from '../ledger/record.ts';
 import type { Rollback } from '../rollback/record.ts';
+import type { Report } from '../rollback/report.ts';
 import type { RollbackRequest } from '../rollback/asking.ts';
 import type { JudgementRequest } from './routes/judgements.ts';
 
@@ -148,6 +149,30 @@ const ledgerEntry: LedgerEntry = {
 const ledgerMark: LedgerMark = { standing: 'bad', reason: 'it lost orders, see incident 1432' };
 
 /** One example for each schema that a reader of the document will look at first; checked by a test. */
+const report: Report = {
+  application: 'shop',
+  since: '2026-04-04T09:30:00.000Z',
+  until: '2026-05-04T09:30:00.000Z',
+  agreed: 1,
+  onlyDavylamp: 0,
+  onlyPeople: 0,
+  lines: [
+    {
+      badCommit: '4f2c1d9a7be30c55d1e8f6a2b94d07c3e1f5a688',
+      subject: 'Deploy shop 2',
+      davylamp: 'would_roll_back',
+      code: 'shadow',
+      at: '2026-05-03T09:30:11.000Z',
+      rollback: 'rb-7d0c5f1e2a9b4c3d6e8f',
+      people: 'reverted',
+      commit: 'c01d5a7f9e2b3c4d5e6f708192a3b4c5d6e7f809',
+      peopleAt: '2026-05-03T09:52:40.000Z',
+      secondsEarlier: 1349,
+    },
+  ],
+  cut: false,
+};
+
 export const EXAMPLES: Readonly<Record<string, object>> = {
   AnalysisRequest: analysisRequest,
   Analysis: analysis,
@@ -155,6 +180,7 @@ export const EXAMPLES: Readonly<Record<string, object>> = {
   JudgementRequest: judgementRequest,
   RollbackRequest: rollbackRequest,
   Rollback: rollback,
+  Report: report,
   LedgerEntry: ledgerEntry,
   LedgerMark: ledgerMark,
 };

@@ -2,6 +2,7 @@ import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { markCommit } from './proposing.ts';
 import type { Rollback } from './record.ts';
 import { graceIsOver } from './situation.ts';
 import { moved, noted, short, sinceStep, troubled } from './transitions.ts';
@@ -48,11 +49,14 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
   }
   if (delivery.can.sync) await delivery.sync({ commit, rollback: rollback.id }, signal);
   context.reach('deliver-told');
+  const forge = context.forgeOf(rollback.repository);
+  const unmarked = forge === null ? null : await markCommit(context, rollback, forge, signal);
   const told =
     delivery.can.annotate || delivery.can.sync
       ? 'the delivery was annotated and asked to sync'
       : `delivery ${delivery.type} takes no messages`;
-  return { next: noted({ ...rollback, told: true, problem: null }, 'told', told, now) };
+  const sentence = unmarked === null ? told : `${told}; could not be set: ${unmarked}`;
+  return { next: noted({ ...rollback, told: true, problem: null }, 'told', sentence, now) };
 }
 
 export async function watch(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {

@@ -8,6 +8,7 @@ import { EXAMPLES } from '../../src/http/examples.ts';
 import type { JudgeTask, Judgement } from '../../src/judges/judge.ts';
 import { createMetrics } from '../../src/observability/metrics.ts';
 import type { LedgerEntry } from '../../src/ledger/record.ts';
+import type { Report } from '../../src/rollback/report.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
 import type { Switch, SwitchRequest } from '../../src/rollback/switches.ts';
 import type { ChainedEntry } from '../../src/store/port.ts';
@@ -146,7 +147,7 @@ export class RollbacksInMemory {
     return { items: items.slice(0, query.limit), next: null };
   }
 
-  async preview(request: { application: string; revision: string; reason: string }) {
+  async preview(request: { application: string; revision?: string; reason: string }) {
     this.calls.push({ preview: request });
     const { application, badCommit, mode, plan } = this.add({ state: 'planned' });
     this.records.clear();
@@ -232,6 +233,10 @@ export function standIns(change: Partial<HttpDependencies> = {}) {
     rollbacks,
     switches,
     ledger,
+    report: async (application) => {
+      if (application !== 'shop') throw new CodedError('application_unknown', `there is no application "${application}"`);
+      return EXAMPLES['Report'] as Report;
+    },
     judge: (name) => (name === judge.name ? judge : undefined),
     changes: analyses.changes,
     metrics,
