@@ -58,7 +58,11 @@ export class Workload {
   #content(world: World, commit: string): string {
     const paths = world.policies.get(this.application)?.paths ?? [];
     const { tree } = world.remote.commit(commit);
-    return JSON.stringify(Object.entries(tree).filter(([path]) => isWithin(path, paths)).sort());
+    return JSON.stringify(
+      Object.entries(tree)
+        .filter(([path]) => isWithin(path, paths))
+        .sort(),
+    );
   }
 }
 
@@ -109,19 +113,27 @@ export class SimulatedDelivery implements Delivery {
   }
 
   async annotate(): Promise<void> {
-    await this.#call('annotate', () => {
-      this.#workload.resourceVersion += 1;
-    }, true);
+    await this.#call(
+      'annotate',
+      () => {
+        this.#workload.resourceVersion += 1;
+      },
+      true,
+    );
   }
 
   async sync(): Promise<void> {
-    await this.#call('sync', () => {
-      const { scheduler, random, remote } = this.#world;
-      this.#workload.operation = { revision: remote.head, since: scheduler.now };
-      scheduler.at(scheduler.now + random.below(SYNC_TAKES_MS), `operator syncs ${this.#workload.application}`, () => {
-        this.#workload.sync(this.#world);
-      });
-    }, true);
+    await this.#call(
+      'sync',
+      () => {
+        const { scheduler, random, remote } = this.#world;
+        this.#workload.operation = { revision: remote.head, since: scheduler.now };
+        scheduler.at(scheduler.now + random.below(SYNC_TAKES_MS), `operator syncs ${this.#workload.application}`, () => {
+          this.#workload.sync(this.#world);
+        });
+      },
+      true,
+    );
   }
 
   async #call<T>(name: string, effect: () => T, isEffect = false): Promise<T> {

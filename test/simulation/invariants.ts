@@ -92,7 +92,8 @@ const neverARevert: Rule<Pushed> = (world, deed) => {
   for (const commit of commitsOf(world, deed)) {
     const bad = world.remote.find(ownTrailer(commit, 'Reverts') ?? '');
     const id = ownTrailer(commit, 'Davylamp-Rollback') ?? '';
-    if (bad?.subject.startsWith('Revert "') === true && !isAskedSince(world, id, 0)) return `${commit.sha} reverts the revert ${bad.sha}`;
+    if (bad?.subject.startsWith('Revert "') === true && !isAskedSince(world, id, 0))
+      return `${commit.sha} reverts the revert ${bad.sha}`;
   }
   return null;
 };
@@ -147,7 +148,9 @@ const readsAnew: Rule<Issued> = (_world, { issue }) => {
 const marksBeforePush: Rule<Issued> = (world, { issue }) => {
   if (issue.kind !== 'push') return null;
   for (const { id } of issue.for) {
-    const isMarked = world.deeds.some((deed) => deed.kind === 'stored' && deed.after.id === id && deed.after.pushStarted !== null);
+    const isMarked = world.deeds.some(
+      (deed) => deed.kind === 'stored' && deed.after.id === id && deed.after.pushStarted !== null,
+    );
     if (!isMarked) return `${id} is pushed, and nobody has stored that a push begins`;
   }
   return null;
@@ -159,7 +162,8 @@ const refusalHolds: Rule<Issued> = (world, { issue }) => {
     const refused = world.refused.get(id);
     if (refused === undefined || isMarked) continue;
     // An abort has no mark: it rests on the record as it was when the guards were asked.
-    if (issue.kind === 'push' || reading === null || reading.step > refused) return `${issue.kind} for ${id}, which was refused in step ${refused}`;
+    if (issue.kind === 'push' || reading === null || reading.step > refused)
+      return `${issue.kind} for ${id}, which was refused in step ${refused}`;
   }
   return null;
 };
@@ -192,7 +196,8 @@ const limitsHold: Rule<Issued> = (world, { issue }) => {
     const own = written.filter((other) => world.data.get('rollback', other)?.index.application === application);
     if (own.length >= policy.maxPerDay) return `${id} goes beyond the ${policy.maxPerDay} rollbacks a day of ${application}`;
     const mostOfRepository = world.fleet.repositories.get(policy.repository)?.maxPerDay ?? Infinity;
-    if (written.length >= Math.min(mostOfRepository, world.fleet.maxPerDay)) return `${id} goes beyond what one day may have in all`;
+    if (written.length >= Math.min(mostOfRepository, world.fleet.maxPerDay))
+      return `${id} goes beyond what one day may have in all`;
   }
   return null;
 };
@@ -210,13 +215,23 @@ const fleetHolds: Rule<Issued> = (world, { issue }) => {
       const apart = Date.parse(record.decidedAt) - Date.parse(known.decidedAt);
       if (known.trigger !== 'manual' && apart >= 0 && apart <= breaker.within) together.add(known.application);
     }
-    if (together.size >= breaker.applications) return `${issue.kind} for ${id}, beside ${together.size} applications that turned bad`;
+    if (together.size >= breaker.applications)
+      return `${issue.kind} for ${id}, beside ${together.size} applications that turned bad`;
   }
   return null;
 };
 
 const RULES = {
-  issued: { allowedByWhatWasRead, readsAnew, whatTheClusterSaid, marksBeforePush, refusalHolds, journalFirst, limitsHold, fleetHolds },
+  issued: {
+    allowedByWhatWasRead,
+    readsAnew,
+    whatTheClusterSaid,
+    marksBeforePush,
+    refusalHolds,
+    journalFirst,
+    limitsHold,
+    fleetHolds,
+  },
   pushed: { exactlyOnce, neverForced, onlyTheApplication, onlyWhatWasJudged, neverARevert },
   aborted: { abortsTheJudged },
   stored: { everyStepJournaled },
@@ -307,4 +322,3 @@ function lastToChange({ remote }: World, sha: string, path: string): Commit | nu
   }
   return null;
 }
-

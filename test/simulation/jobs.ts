@@ -65,7 +65,8 @@ export class Jobs {
       },
       (error: unknown) => {
         state.running.delete(service);
-        if (!(error instanceof CodedError)) this.#world.broken(`a job threw ${String(error instanceof Error ? error.stack : error)}`);
+        if (!(error instanceof CodedError))
+          this.#world.broken(`a job threw ${String(error instanceof Error ? error.stack : error)}`);
         this.enqueue(key, scheduler.now + BACK_OFF_MS);
       },
     );

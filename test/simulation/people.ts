@@ -17,7 +17,8 @@ export function plotPeople(world: World): void {
   }
   // Whoever is held is seldom forgotten for long.
   for (const share of [0.3, 0.6, 0.9]) {
-    if (random.chance(0.5)) scheduler.at(scheduler.now + setting.busyMs * share, 'somebody looks at what is held', () => {
+    if (random.chance(0.5))
+      scheduler.at(scheduler.now + setting.busyMs * share, 'somebody looks at what is held', () => {
         if (scheduler.faultsOn) decideHeld(world);
       });
   }
@@ -63,7 +64,10 @@ function act(world: World, count: number): void {
       const parent = ours?.parents[0];
       if (ours === undefined || parent === undefined) return;
       const back = remote.commit(parent).tree;
-      world.commit('bring it back', ours.paths.map((path) => [path, back[path]] as const));
+      world.commit(
+        'bring it back',
+        ours.paths.map((path) => [path, back[path]] as const),
+      );
       return note('brings the bad content back under another name');
     }
     case 10:
@@ -146,7 +150,9 @@ function revertBy(world: World, sha: string | undefined, kind: 'whole' | 'squash
 
 function ourLast({ remote }: World): Commit | undefined {
   const head = remote.commit(remote.head);
-  return [head.sha, ...head.ancestors].map((sha) => remote.commit(sha)).find((one) => ownTrailer(one, 'Davylamp-Rollback') !== null);
+  return [head.sha, ...head.ancestors]
+    .map((sha) => remote.commit(sha))
+    .find((one) => ownTrailer(one, 'Davylamp-Rollback') !== null);
 }
 
 function flip(world: World, application: string, stopped: boolean): void {

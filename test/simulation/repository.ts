@@ -267,7 +267,15 @@ export class SimulatedRepository implements Repository {
     if (changed.length === 0) return { kind: 'nothing_to_revert', head, kept };
     const at = Math.floor(order.at / 1_000) * 1_000;
     const commit = this.#remote.make({ parents: [head], tree: next, message: order.message, author: US, at });
-    return { kind: 'commit', commit: commit.sha, head, changed, changes: changesOf(changed, tree, next), effect: effectOf(changed, tree, next), kept };
+    return {
+      kind: 'commit',
+      commit: commit.sha,
+      head,
+      changed,
+      changes: changesOf(changed, tree, next),
+      effect: effectOf(changed, tree, next),
+      kept,
+    };
   }
 }
 

@@ -38,7 +38,8 @@ export async function play(seed: number, isTraced = false): Promise<Played> {
   const horizon = calmAt + HORIZON_MS;
   while (violation === null) {
     if (isCalm && scheduler.now > calmAt + LATE_MS && world.isSettled()) break;
-    if (scheduler.step > MOST_STEPS) violation = `5.3 nothing is lost: still not at rest after ${MOST_STEPS} steps: ${open(world)}`;
+    if (scheduler.step > MOST_STEPS)
+      violation = `5.3 nothing is lost: still not at rest after ${MOST_STEPS} steps: ${open(world)}`;
     else if (!(await scheduler.next(horizon))) violation = `5.3 nothing is lost: still open after hours: ${open(world)}`;
     else violation = world.fault ?? broken(world);
   }

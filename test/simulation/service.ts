@@ -198,7 +198,8 @@ export class Service implements Caller {
 
   fetchedInLane(): void {
     const moment = { step: this.#world.scheduler.step, at: this.#world.scheduler.now };
-    this.#fetched = this.pushedAgain && this.#fetched !== null ? { ...this.#fetched, last: moment } : { first: moment, last: moment };
+    this.#fetched =
+      this.pushedAgain && this.#fetched !== null ? { ...this.#fetched, last: moment } : { first: moment, last: moment };
     this.pushedAgain = false;
   }
 

@@ -205,7 +205,8 @@ export class World {
       if (this.scheduler.trace !== null) this.scheduler.note(`   ${after.id} is ${after.state} (${after.code})`);
       if (!this.decided.has(after.id)) this.decided.set(after.id, step);
       const was = before[index]?.value as Rollback | undefined;
-      if (after.state === 'executing' && was?.state !== 'executing') this.executing.set(after.id, { application: after.application, step });
+      if (after.state === 'executing' && was?.state !== 'executing')
+        this.executing.set(after.id, { application: after.application, step });
       if (after.revertCommit === null) this.written.delete(after.id);
       else if (!this.written.has(after.id)) this.written.set(after.id, step);
       service.marks(after.id, after.pushStarted !== null);
@@ -240,7 +241,8 @@ export class World {
       this.scheduler.now,
       `${service.name} starts`,
       () => {
-        const again = () => this.scheduler.at(this.scheduler.now + START_AGAIN_MS, 'once more', () => this.#begin(service), service);
+        const again = () =>
+          this.scheduler.at(this.scheduler.now + START_AGAIN_MS, 'once more', () => this.#begin(service), service);
         service.start().then(
           () => {
             if (!service.reconciler.reconciled('shop')) again();
@@ -257,7 +259,10 @@ export class World {
 
   #drive(): void {
     const service = this.random.pick(this.workers);
-    const looked = service === undefined ? Promise.resolve() : service.rollbacks.drive().then(async () => service.returns.run(service.jobSignal));
+    const looked =
+      service === undefined
+        ? Promise.resolve()
+        : service.rollbacks.drive().then(async () => service.returns.run(service.jobSignal));
     looked.catch((error: unknown) => {
       if (!(error instanceof CodedError)) this.broken(`drive threw ${String(error)}`);
     });
@@ -280,7 +285,12 @@ export class World {
       [`apps/${application}/replicas`, '2'] as const,
     ]);
     this.commit('everything', [...files, ['shared/readme', 'read me']]);
-    const good = new Map(APPLICATIONS.map((application) => [application, this.commit(`${application} 2`, [[`apps/${application}/image`, `${application}:2`]])]));
+    const good = new Map(
+      APPLICATIONS.map((application) => [
+        application,
+        this.commit(`${application} 2`, [[`apps/${application}/image`, `${application}:2`]]),
+      ]),
+    );
     const bad = new Map<string, string>();
     for (let count = 0; count < this.setting.badReleases; count += 1) {
       if (random.chance(0.3)) this.commit('a word', [['shared/readme', `read me, ${count}`]]);
@@ -320,7 +330,10 @@ export class World {
           applications: [application],
         };
       case 3:
-        return { commit: this.commit(`and shared ${number}`, [image, ['shared/rules', `new ${number}`]]), applications: [application] };
+        return {
+          commit: this.commit(`and shared ${number}`, [image, ['shared/rules', `new ${number}`]]),
+          applications: [application],
+        };
       case 4:
         return {
           commit: this.commit(`${version} with data`, [image, [`apps/${application}/migrations/${number}`, 'alter table']]),
@@ -341,7 +354,10 @@ export class World {
       case 8:
         return { commit: this.commit(version, [image, [`apps/${application}/replicas`, '5']]), applications: [application] };
       default:
-        return { commit: this.commit(version, [image, [`apps/${application}/config`, `wild ${number}`]]), applications: [application] };
+        return {
+          commit: this.commit(version, [image, [`apps/${application}/config`, `wild ${number}`]]),
+          applications: [application],
+        };
     }
   }
 
