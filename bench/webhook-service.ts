@@ -117,6 +117,8 @@ async function full(
     analyses: { start: unused, get: unused, measurements: unused, list: unused, cancel: unused },
     rollbacks: { request: unused, preview: unused, get: unused, journal: unused, list: unused, approve: unused, refuse: unused },
     switches: { set: unused, list: unused },
+    ledger: { list: unused, markGood: unused, markBad: unused },
+    report: unused,
     alerts: { inlet, maxBodyBytes: BODY_LIMIT },
     judge: unused,
     changes: new Changes(),

@@ -16,6 +16,7 @@ const NOT_PUSHED: ReadonlySet<string> = new Set([
   'git_push_refused',
   'git_branch_protected',
   'git_auth_failed',
+  'git_host_key_refused',
   'commit_unknown',
 ]);
 
