@@ -7,23 +7,14 @@ import { systemClock } from '../clock.ts';
 import type { Repository } from '../git/port.ts';
 import { rollbackId } from './identity.ts';
 import { revertMessage } from './message.ts';
+import { POLICY } from '../../test/support/guard-facts.ts';
 import type { Policy } from './policy.ts';
 import { Reconciler } from './reconciling.ts';
 import { rollbackIn } from './stored.ts';
 
 const FETCH_TIMEOUT_MS = 400_000;
 const never = new AbortController().signal;
-const policy: Policy = {
-  application: 'shop',
-  repository: 'shop',
-  branch: 'main',
-  paths: ['apps/shop'],
-  mode: 'rollback',
-  maxPerDay: 3,
-  approvalPaths: [],
-  onConfounded: 'propose',
-  onUndeployable: 'propose',
-};
+const policy: Policy = { ...POLICY, repository: 'shop' };
 
 describe('two processes whose store was emptied', () => {
   let redis: RedisServer;
