@@ -11,6 +11,8 @@ import {
   DEPLOYMENTS,
   GIT_REPOSITORIES,
   HELM_RELEASES,
+  IMAGE_UPDATE_AUTOMATIONS,
+  IMAGE_UPDATERS,
   KUSTOMIZATIONS,
   ROLLOUTS,
 } from '../src/delivery/kubernetes/resources.ts';
@@ -151,18 +153,19 @@ describe('the manifests for Kubernetes', () => {
     expect(granted('application-access').toSorted()).toEqual([...new Set(asked)].toSorted());
   });
 
-  it('give with an operator no more than to read and patch its objects', () => {
-    const reads = [APPLICATIONS, KUSTOMIZATIONS, HELM_RELEASES];
-    const asked = reads.flatMap(({ plural, group }) => [`get ${plural}.${group}`, `patch ${plural}.${group}`]);
-    expect(granted('operator-access').toSorted()).toEqual(
-      [...asked, `patch gitrepositories.${GIT_REPOSITORIES.group}`].toSorted(),
-    );
+  it('give with an operator no more than to read and patch its objects, and to list the bots beside it', () => {
+    const objects = [APPLICATIONS, KUSTOMIZATIONS, HELM_RELEASES, GIT_REPOSITORIES];
+    const asked = [
+      ...objects.flatMap(({ plural, group }) => [`get ${plural}.${group}`, `patch ${plural}.${group}`]),
+      ...[IMAGE_UPDATE_AUTOMATIONS, IMAGE_UPDATERS].map(({ plural, group }) => `list ${plural}.${group}`),
+    ];
+    expect(granted('operator-access').toSorted()).toEqual(asked.toSorted());
   });
 
   it('give nothing over a whole cluster, and no secrets', () => {
     for (const folder of folders) {
       expect(manifests(folder).filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
-      expect(granted(folder).filter((rule) => /\*|secrets|exec|delete|update/.test(rule))).toEqual([]);
+      expect(granted(folder).filter((rule) => /\*|secrets|exec|^delete|^update /.test(rule))).toEqual([]);
     }
   });
 });

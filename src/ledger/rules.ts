@@ -198,11 +198,11 @@ export function seedsOf(
           },
         ];
   const runsIll = [state.canary, healthOf(state) === 'ill' ? state.stable : null].filter((one) => one !== null);
-  const fromOperator = good.flatMap(({ revision, since, how }, at): Noted[] => {
+  const fromOperator = good.flatMap(({ revision, since, until, how }, at): Noted[] => {
     // What is being released now is not known to be good, however often it was deployed before.
     if (includes(runsIll, revision)) return [];
-    const until = good[at - 1]?.since ?? now;
-    return [{ revision, rank: until - since >= bakeMs ? 'baked' : 'seeded', by: 'operator', reason: `it was healthy: ${how}` }];
+    const end = until ?? good[at - 1]?.since ?? now;
+    return [{ revision, rank: end - since >= bakeMs ? 'baked' : 'seeded', by: 'operator', reason: `it was healthy: ${how}` }];
   });
   return { live, noted: [...fromCluster, ...fromOperator] };
 }

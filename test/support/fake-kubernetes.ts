@@ -123,8 +123,10 @@ export class FakeKubernetes {
     if (wanted !== undefined && wanted !== object.metadata.resourceVersion) {
       return failure(409, 'Conflict', 'the object has been modified', name);
     }
-    // Each endpoint keeps what belongs to the other.
-    const scope = subresource === 'status' ? { status: patch.status } : { metadata: patch.metadata, spec: patch.spec };
+    // Each endpoint keeps what belongs to the other. Applications of Argo CD have one endpoint for all.
+    const { metadata, spec, status } = patch;
+    const whole = key.includes('/applications/') ? patch : { metadata, spec };
+    const scope = subresource === 'status' ? { status } : whole;
     const next = merged(object, scope) as KubernetesObject;
     const changed = JSON.stringify(next) !== JSON.stringify(object);
     if (changed) {

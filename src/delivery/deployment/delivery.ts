@@ -1,7 +1,8 @@
 import { Access, labelsOf, type KubernetesDependencies } from '../kubernetes/access.ts';
 import { livenessOf } from '../kubernetes/history.ts';
 import { writeNote } from '../kubernetes/note.ts';
-import { operatorsOf, syncedOf } from '../kubernetes/operator.ts';
+import { operatedBy } from '../kubernetes/operated.ts';
+import { comparedSets, releasedOf } from '../kubernetes/released.ts';
 import { DEPLOYMENTS, Deployment, readObject } from '../kubernetes/resources.ts';
 import { ownedBy } from '../kubernetes/revisions.ts';
 import { COMMON_NEEDS, examineRights, examineWorkload, objectNeeds } from '../kubernetes/rights.ts';
@@ -18,7 +19,6 @@ import type { DeploymentDelivery } from './schema.ts';
  */
 export function createDeploymentDelivery(config: DeploymentDelivery, deps: KubernetesDependencies): Delivery {
   const access = new Access(config, deps);
-  const operators = operatorsOf(config, access, deps);
   const { cluster, timeoutMs } = access;
   const address = access.address(DEPLOYMENTS);
 
@@ -29,14 +29,20 @@ export function createDeploymentDelivery(config: DeploymentDelivery, deps: Kuber
     return { deployment, sets, labels, view: deploymentView(deployment, sets, access.annotation) };
   }
 
+  const operated = operatedBy(config, access, deps, async (signal) => {
+    const { deployment, sets, view } = await read(signal);
+    const sides = comparedSets(ownedBy(deployment, sets ?? []), DEPLOYMENT_HASH_LABEL, view);
+    return releasedOf(deployment, address, { ...sides, template: deployment.spec.template });
+  });
+
   return {
     type: 'deployment',
-    can: { observe: true, abort: false, annotate: true, sync: operators.length > 0 },
+    can: { observe: true, abort: false, annotate: true, ...operated.can },
 
     async observe(signal) {
       const { view, labels } = await read(signal);
-      const synced = await syncedOf(operators, access, view.declared, signal);
-      return stateOf(view, synced, await releaseTrouble(access, view, labels, DEPLOYMENT_HASH_LABEL, signal));
+      const seen = await operated.look(view.declared, signal);
+      return stateOf(view, seen, await releaseTrouble(access, view, labels, DEPLOYMENT_HASH_LABEL, signal));
     },
 
     async history(signal) {
@@ -63,15 +69,19 @@ export function createDeploymentDelivery(config: DeploymentDelivery, deps: Kuber
 
     annotate: (note, signal) => writeNote(access, DEPLOYMENTS, note, deps.clock, signal),
 
-    async sync(_order, signal) {
-      signal.throwIfAborted();
-      for (const operator of operators) await operator.sync(signal);
-    },
+    sync: operated.sync,
+    locate: operated.locate,
+    automations: operated.automations,
+    banner: operated.banner,
 
     async check(signal) {
       const needs = [...objectNeeds(DEPLOYMENTS, { abort: false, annotate: true }), ...COMMON_NEEDS];
       const rights = await examineRights(cluster, address, needs, timeoutMs, signal);
-      return [...rights, await examineWorkload(access, async () => (await read(signal)).view.declared, signal)];
+      return [
+        ...rights,
+        ...(await operated.check(signal)),
+        await examineWorkload(access, async () => (await read(signal)).view.declared, signal),
+      ];
     },
   };
 }

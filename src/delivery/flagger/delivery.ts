@@ -1,7 +1,8 @@
 import { Access, labelsOf, type KubernetesDependencies } from '../kubernetes/access.ts';
 import { livenessOf } from '../kubernetes/history.ts';
 import { writeNote } from '../kubernetes/note.ts';
-import { operatorsOf, syncedOf } from '../kubernetes/operator.ts';
+import { operatedBy } from '../kubernetes/operated.ts';
+import { comparedImages, comparedSets, releasedOf } from '../kubernetes/released.ts';
 import { CANARIES, Canary, DEPLOYMENTS, Deployment, readObject } from '../kubernetes/resources.ts';
 import { declaredRevision, ownedBy } from '../kubernetes/revisions.ts';
 import { COMMON_NEEDS, examineRights, examineWorkload, objectNeeds } from '../kubernetes/rights.ts';
@@ -22,7 +23,6 @@ const RUNNING: ReadonlySet<string> = new Set(['Progressing', 'Waiting', 'Waiting
  */
 export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesDependencies): Delivery {
   const access = new Access(config, deps);
-  const operators = operatorsOf(config, access, deps);
   const { cluster, timeoutMs } = access;
   const address = access.address(CANARIES);
 
@@ -36,7 +36,7 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
       kind === 'Deployment' ? await Promise.all([deployment(name), deployment(`${name}-primary`)]) : [null, null];
     const declared = target === null ? null : declaredRevision(target, access.annotation);
     const stable = primary === null ? null : declaredRevision(primary, access.annotation);
-    return { target, primary, declared, ...sidesOf(canary.status?.phase ?? '', declared, stable) };
+    return { object: canary, target, primary, declared, ...sidesOf(canary.status?.phase ?? '', declared, stable) };
   }
 
   async function troubleIn(
@@ -59,14 +59,26 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
     return troubleOf(canary, { own: newest, other, deadlineExceeded: view.deadlineExceeded });
   }
 
+  const operated = operatedBy(config, access, deps, async (signal) => {
+    const { object, target, primary } = await read(signal);
+    if (target === null) return releasedOf(object, address, { released: undefined, stable: undefined, template: undefined });
+    const sets = (await access.replicaSets(labelsOf(target.spec.selector), signal)) ?? [];
+    const own = ownedBy(target, sets);
+    const sides = comparedSets(own, DEPLOYMENT_HASH_LABEL, deploymentView(target, own, access.annotation));
+    const template = target.spec.template;
+    const released = releasedOf(target, access.address(DEPLOYMENTS), { ...sides, template });
+    // What Flagger has promoted stands in the primary, also while the Deployment itself has no pods.
+    return primary === null ? released : { ...released, ...comparedImages(template, primary.spec.template) };
+  });
+
   return {
     type: 'flagger',
-    can: { observe: true, abort: false, annotate: true, sync: operators.length > 0 },
+    can: { observe: true, abort: false, annotate: true, ...operated.can },
 
     async observe(signal) {
       const found = await read(signal);
-      const synced = await syncedOf(operators, access, found.declared, signal);
-      return stateOf(found, synced, await troubleIn(found, signal));
+      const seen = await operated.look(found.declared, signal);
+      return stateOf(found, seen, await troubleIn(found, signal));
     },
 
     async history(signal) {
@@ -93,10 +105,10 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
 
     annotate: (note, signal) => writeNote(access, CANARIES, note, deps.clock, signal),
 
-    async sync(_order, signal) {
-      signal.throwIfAborted();
-      for (const operator of operators) await operator.sync(signal);
-    },
+    sync: operated.sync,
+    locate: operated.locate,
+    automations: operated.automations,
+    banner: operated.banner,
 
     async check(signal) {
       const needs = [
@@ -105,7 +117,11 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
         ...COMMON_NEEDS,
       ];
       const rights = await examineRights(cluster, address, needs, timeoutMs, signal);
-      return [...rights, await examineWorkload(access, async () => (await read(signal)).declared, signal)];
+      return [
+        ...rights,
+        ...(await operated.check(signal)),
+        await examineWorkload(access, async () => (await read(signal)).declared, signal),
+      ];
     },
   };
 }

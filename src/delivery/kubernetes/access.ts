@@ -15,6 +15,8 @@ export interface KubernetesDependencies {
   clock: Clock;
   /** Told once of each thing that is left out because the cluster does not allow it. */
   report: (error: CodedError) => void;
+  /** Address of the repository that the application is configured with; left out: an operator's own is not compared. */
+  repository?: string;
 }
 
 /** One workload in its cluster: what the three deliveries read in the same way. */

@@ -53,6 +53,21 @@ export const GIT_REPOSITORIES: ResourceKind = {
   of: 'Flux',
 };
 
+export const IMAGE_UPDATE_AUTOMATIONS: ResourceKind = {
+  group: 'image.toolkit.fluxcd.io',
+  version: 'v1',
+  plural: 'imageupdateautomations',
+  kind: 'ImageUpdateAutomation',
+  of: 'Flux image automation',
+};
+export const IMAGE_UPDATERS: ResourceKind = {
+  group: 'argocd-image-updater.argoproj.io',
+  version: 'v1alpha1',
+  plural: 'imageupdaters',
+  kind: 'ImageUpdater',
+  of: 'Argo CD Image Updater',
+};
+
 const Texts = Type.Record(Type.String(), Type.String());
 const optional = Type.Optional;
 const Text = optional(Type.String());
@@ -76,7 +91,16 @@ const Selector = Type.Object({
   ),
 });
 export type Selector = Static<typeof Selector>;
-const PodTemplate = Type.Object({ metadata: optional(Type.Object({ annotations: optional(Texts) })) });
+const PodTemplate = Type.Object({
+  metadata: optional(Type.Object({ annotations: optional(Texts) })),
+  spec: optional(
+    Type.Object({
+      containers: optional(Type.Array(Type.Object({ image: Text }))),
+      initContainers: optional(Type.Array(Type.Object({ image: Text }))),
+    }),
+  ),
+});
+export type PodTemplate = Static<typeof PodTemplate>;
 const Conditions = Type.Array(
   Type.Object({
     type: Type.String(),
@@ -95,6 +119,7 @@ export const Rollout = Type.Object({
   status: optional(
     Type.Object({
       abort: optional(Type.Boolean()),
+      promoteFull: optional(Type.Boolean()),
       abortedAt: optional(Type.Union([Type.String(), Type.Null()])),
       phase: Text,
       // The controller writes it as text.
@@ -160,21 +185,72 @@ export const Pod = Type.Object({
 });
 export type Pod = Static<typeof Pod>;
 
+const some = <T extends TSchema>(item: T) => optional(Type.Union([Type.Array(item), Type.Null()]));
+/** Where an Application takes its manifests from; in Go it cannot be left out, so without one its fields are empty. */
+const Source = Type.Object({
+  repoURL: Text,
+  chart: Text,
+  targetRevision: Text,
+  helm: optional(
+    Type.Object({
+      parameters: some(Type.Object({ name: Text, value: Text })),
+      values: Text,
+      valuesObject: optional(Type.Unknown()),
+    }),
+  ),
+  kustomize: optional(Type.Object({ images: some(Type.String()) })),
+});
+export type Source = Static<typeof Source>;
+const revisions = { revision: Text, revisions: some(Type.String()) };
+const sources = { source: optional(Source), sources: some(Source) };
+const Hydration = optional(Type.Object({ drySHA: Text, hydratedSHA: Text }));
+const Operation = Type.Object({
+  sync: optional(
+    Type.Object({
+      ...revisions,
+      dryRun: optional(Type.Boolean()),
+      resources: some(Type.Object({ group: Text, kind: Text, namespace: Text, name: Text })),
+    }),
+  ),
+});
+
+/** `spec`, `operation` and `status` of an Application (argo-cd, pkg/apis/application/v1alpha1/types.go). */
 export const Application = Type.Object({
   metadata: Metadata,
+  spec: optional(
+    Type.Object({
+      ...sources,
+      sourceHydrator: optional(
+        Type.Object({
+          drySource: optional(Type.Object({ repoURL: Text })),
+          hydrateTo: optional(Type.Object({ targetBranch: Text })),
+        }),
+      ),
+      syncPolicy: optional(
+        Type.Object({ automated: optional(Type.Union([Type.Object({ enabled: optional(Type.Boolean()) }), Type.Null()])) }),
+      ),
+    }),
+  ),
+  operation: optional(Operation),
   status: optional(
     Type.Object({
-      sync: optional(Type.Object({ status: Text, revision: Text, revisions: optional(Type.Array(Type.String())) })),
-      history: optional(
-        Type.Array(
-          Type.Object({
-            deployedAt: Text,
-            deployStartedAt: Text,
-            revision: Text,
-            revisions: optional(Type.Array(Type.String())),
-          }),
-        ),
+      sync: optional(Type.Object({ status: Text, ...revisions })),
+      operationState: optional(
+        Type.Object({
+          phase: Text,
+          startedAt: Text,
+          operation: optional(Operation),
+          syncResult: optional(
+            Type.Object({
+              ...revisions,
+              ...sources,
+              resources: some(Type.Object({ kind: Text, namespace: Text, name: Text, status: Text })),
+            }),
+          ),
+        }),
       ),
+      sourceHydrator: optional(Type.Object({ lastSuccessfulOperation: Hydration, currentOperation: Hydration })),
+      history: some(Type.Object({ deployedAt: Text, deployStartedAt: Text, ...revisions, ...sources })),
     }),
   ),
 });
@@ -187,18 +263,48 @@ export const FluxObject = Type.Object({
   spec: optional(
     Type.Object({
       sourceRef: optional(SourceRef),
-      chart: optional(Type.Object({ spec: Type.Object({ sourceRef: optional(SourceRef) }) })),
+      chart: optional(Type.Object({ spec: Type.Object({ chart: Text, version: Text, sourceRef: optional(SourceRef) }) })),
+      chartRef: optional(SourceRef),
+      url: Text,
     }),
   ),
   status: optional(
     Type.Object({
       lastAppliedRevision: Text,
+      lastAppliedOriginRevision: Text,
       lastAttemptedRevision: Text,
       conditions: optional(Conditions),
+      history: some(
+        Type.Object({
+          // Of a Kustomization.
+          revision: Text,
+          metadata: optional(Texts),
+          firstReconciled: Text,
+          lastReconciled: Text,
+          lastReconciledStatus: Text,
+          // Of a HelmRelease.
+          chartVersion: Text,
+        }),
+      ),
     }),
   ),
 });
 export type FluxObject = Static<typeof FluxObject>;
+
+export const ImageUpdateAutomation = Type.Object({
+  metadata: Metadata,
+  spec: optional(Type.Object({ suspend: optional(Type.Boolean()) })),
+});
+const WriteBack = optional(Type.Object({ method: Text }));
+export const ImageUpdater = Type.Object({
+  metadata: Metadata,
+  spec: optional(
+    Type.Object({
+      writeBackConfig: WriteBack,
+      applicationRefs: some(Type.Object({ namePattern: Text, writeBackConfig: WriteBack })),
+    }),
+  ),
+});
 
 /** Reads one object and checks the part of it that is looked at; the rest is whatever its version has. */
 export async function readObject<T extends TSchema>(

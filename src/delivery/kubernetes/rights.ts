@@ -13,7 +13,8 @@ export interface Need {
   without: string | null;
 }
 
-const need = (verb: Need['verb'], resource: ResourceKind, without: string | null = null): Need => ({
+/** Something that must be allowed for the object itself, on no part of it. */
+export const need = (verb: Need['verb'], resource: ResourceKind, without: string | null = null): Need => ({
   verb,
   resource,
   subresource: null,

@@ -61,8 +61,22 @@ export const Argocd = Type.Object(
       Type.Integer({
         minimum: 0,
         maximum: 50,
-        default: 0,
-        description: 'Which of several sources (spec.sources) is the repository of this application, from 0.',
+        description:
+          'Which of several sources (spec.sources) is the repository of this application, from 0; without it, the one with its address.',
+      }),
+    ),
+    sync: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Begin a sync to the revert where the Application has no automated sync; a refresh alone deploys nothing there.',
+      }),
+    ),
+    terminateStuck: Type.Optional(
+      Type.Unsafe<string>({
+        ...Duration,
+        description:
+          'End a sync of another revision that has gone on for so long, before the revert is asked for. Without it: never.',
       }),
     ),
   },

@@ -21,11 +21,18 @@ export async function releaseTrouble(
   return troubleOf(canary, { own: of(canaryHash), other: of(stableHash), deadlineExceeded });
 }
 
-/** `trouble` only stands there when there is some. */
+/** `trouble` and `operation` only stand there when there is some. */
 export function stateOf(
   { canary, stable, phase }: Pick<WorkloadView, 'canary' | 'stable' | 'phase'>,
-  synced: string | null,
+  { synced, operation }: Pick<DeliveryState, 'synced' | 'operation'>,
   trouble: DeliveryState['trouble'],
 ): DeliveryState {
-  return { canary, stable, synced, phase, ...(trouble === null || trouble === undefined ? {} : { trouble }) };
+  return {
+    canary,
+    stable,
+    synced,
+    phase,
+    ...(operation === null || operation === undefined ? {} : { operation }),
+    ...(trouble === null || trouble === undefined ? {} : { trouble }),
+  };
 }
