@@ -99,10 +99,10 @@ const neverARevert: Rule<Pushed> = (world, deed) => {
 };
 
 /** 5.6: a verdict about one revision acts on no other; what the cluster answered is heeded. */
-const whatTheClusterSaid: Rule<Issued> = (_world, { issue }) => {
+const whatTheClusterSaid: Rule<Issued> = (world, { issue }) => {
   if (issue.kind !== 'push') return null;
   for (const { id, seen, record } of issue.for) {
-    if (record === undefined || isReleased(record) || seen?.canary == null || issue.branch !== MAIN) continue;
+    if (record === undefined || isReleased(world, record) || seen?.canary == null || issue.branch !== MAIN) continue;
     if (seen.canary !== record.badCommit) return `${id} is pushed although the cluster said that it runs ${seen.canary}`;
   }
   return null;
@@ -191,7 +191,7 @@ const limitsHold: Rule<Issued> = (world, { issue }) => {
   if (issue.kind !== 'push') return null;
   for (const { id, application, reading, record } of issue.for) {
     const policy = world.policies.get(application);
-    if (reading === null || record === undefined || policy === undefined || isReleased(record)) continue;
+    if (reading === null || record === undefined || policy === undefined || isReleased(world, record)) continue;
     const written = [...world.written].filter(([other, step]) => other !== id && step < reading.step).map(([other]) => other);
     const own = written.filter((other) => world.data.get('rollback', other)?.index.application === application);
     if (own.length >= policy.maxPerDay) return `${id} goes beyond the ${policy.maxPerDay} rollbacks a day of ${application}`;
@@ -207,7 +207,7 @@ const fleetHolds: Rule<Issued> = (world, { issue }) => {
   const { breaker } = world.fleet;
   if (!breaker.isEnabled) return null;
   for (const { id, reading, record } of issue.for) {
-    if (reading === null || record === undefined || isReleased(record)) continue;
+    if (reading === null || record === undefined || isReleased(world, record)) continue;
     const together = new Set([record.application]);
     for (const [other, step] of world.decided) {
       const known = world.data.get('rollback', other)?.value as Rollback | undefined;
@@ -303,8 +303,9 @@ function isAskedSince(world: World, id: string, step: number): boolean {
   return events.some((one) => one.step >= step && one.event === 'rollback.approved' && one.by !== null && isPerson(one.by));
 }
 
-function isReleased({ approvals, trigger }: Rollback): boolean {
-  return approvals.length > 0 || trigger === 'manual';
+/** The record may have moved on since it was read: two run it when a lock is lost, and who was first has used the approval up. */
+function isReleased(world: World, { id, trigger }: Rollback): boolean {
+  return trigger === 'manual' || isAskedSince(world, id, 0);
 }
 
 /** All whose files a joint plan changes have said that it may. */

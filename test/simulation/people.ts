@@ -15,6 +15,20 @@ export function plotPeople(world: World): void {
       if (scheduler.faultsOn) act(world, count);
     });
   }
+  // Who does not like a revert takes it back at once, perhaps before we know that it landed.
+  world.onPushed = (commit) => {
+    if (!random.chance(0.06)) return;
+    scheduler.at(scheduler.now + random.below(400), 'somebody does not like it', () => {
+      if (scheduler.faultsOn) revertBy(world, commit, 'whole');
+    });
+  };
+  // Other people commit to the same branch all the time.
+  for (let count = 0, at = scheduler.now; count < setting.othersCommits; count += 1) {
+    at += random.between(5, 250);
+    scheduler.at(at, 'somebody commits elsewhere', () => {
+      if (scheduler.faultsOn) world.commit(`elsewhere ${count}`, [['shared/notes', `note ${count}`]]);
+    });
+  }
   // Whoever is held is seldom forgotten for long.
   for (const share of [0.3, 0.6, 0.9]) {
     if (random.chance(0.5))
@@ -26,9 +40,9 @@ export function plotPeople(world: World): void {
 
 function act(world: World, count: number): void {
   const { random, scheduler, remote, pulls, data } = world;
-  const application = random.pick(APPLICATIONS) ?? 'web';
-  const image = `apps/${application}/image`;
   const bad = random.pick(world.rollbacks());
+  const application = (random.chance(0.6) ? bad?.application : undefined) ?? random.pick(APPLICATIONS) ?? 'web';
+  const image = `apps/${application}/image`;
   switch (random.below(24)) {
     case 0:
     case 1:
@@ -38,7 +52,9 @@ function act(world: World, count: number): void {
       world.commit(`${application} config`, [[`apps/${application}/config`, `other ${count}`]]);
       return note(`changes the config of ${application}`);
     case 3: {
-      const fix = world.commit(`fix ${application}`, [[image, `${application}:fixed-${count}`]]);
+      // A fix of the same file is a conflict for the revert, one beside it is none.
+      const file = random.chance(0.4) ? image : `apps/${application}/patch`;
+      const fix = world.commit(`fix ${application}`, [[file, `${application}:fixed-${count}`]]);
       const workload = world.workloads.get(application);
       // Fix B starts while the verdict about A is on its way (design 5.7).
       if (workload !== undefined && random.chance(0.7)) workload.sync(world);

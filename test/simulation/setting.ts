@@ -20,6 +20,7 @@ export interface Setting {
   /** How long faults and people act, milliseconds. */
   busyMs: number;
   actions: number;
+  othersCommits: number;
   badReleases: number;
 }
 
@@ -34,6 +35,7 @@ export function settingOf(random: Random): Setting {
     canAbort: random.chance(0.85),
     busyMs: random.oneOf(1_500, 5_000, 20_000),
     actions: random.between(0, 7),
+    othersCommits: random.chance(0.15) ? random.between(3, 20) : 0,
     badReleases: random.oneOf(1, 1, 2, 2, 3),
   };
 }
@@ -72,7 +74,7 @@ export function fleetOf(random: Random): FleetPolicy {
     isEnabled: true,
     maxPerDay: random.oneOf(2, 30),
     breaker: {
-      isEnabled: random.chance(0.5),
+      isEnabled: random.chance(0.35),
       applications: random.oneOf(2, 3),
       share: 0.5,
       within: 600_000,

@@ -56,13 +56,15 @@ export class World {
   readonly written = new Map<string, number>();
   /** When a rollback was decided first, in the present store. */
   readonly decided = new Map<string, number>();
-  /** When a rollback came to `executing` last, whatever store that was in. */
+  /** When a rollback came to `executing` first since it was decided or approved last, whatever store that was in. */
   readonly executing = new Map<string, { application: string; step: number }>();
   /** Verdicts that nobody has acknowledged yet. */
   openVerdicts = 0;
   /** A fault of the code or of the simulation that no rule names. */
   fault: string | null = null;
   workers: Service[] = [];
+  /** People who see what we pushed to the branch. */
+  onPushed: (commit: string) => void = () => undefined;
   /** Where people's requests go; it walks no rollback. */
   readonly front: Service;
   readonly #recoveries = new Map<string, Analysis>();
@@ -178,6 +180,7 @@ export class World {
 
   pushed(issue: Issue, branch: string, commit: string): void {
     this.deeds.push({ kind: 'pushed', issue, branch, commit, step: this.scheduler.step });
+    if (branch === MAIN) this.onPushed(commit);
   }
 
   aborted(issue: Issue, { canary, stable, phase }: Workload): void {
@@ -198,6 +201,7 @@ export class World {
       else known.push({ step, event, code, by });
       if (event === 'rollback.refused' && by !== null) this.refused.set(subject, step);
       if (event === 'rollback.decided') this.refused.delete(subject);
+      if (event === 'rollback.decided' || event === 'rollback.approved') this.executing.delete(subject);
     }
     writes.forEach((write, index) => {
       if (write.kind !== 'rollback') return;
@@ -205,8 +209,9 @@ export class World {
       if (this.scheduler.trace !== null) this.scheduler.note(`   ${after.id} is ${after.state} (${after.code})`);
       if (!this.decided.has(after.id)) this.decided.set(after.id, step);
       const was = before[index]?.value as Rollback | undefined;
-      if (after.state === 'executing' && was?.state !== 'executing')
+      if (after.state === 'executing' && !this.executing.has(after.id)) {
         this.executing.set(after.id, { application: after.application, step });
+      }
       if (after.revertCommit === null) this.written.delete(after.id);
       else if (!this.written.has(after.id)) this.written.set(after.id, step);
       service.marks(after.id, after.pushStarted !== null);
@@ -317,7 +322,7 @@ export class World {
     const version = `${application}:${10 + number}`;
     const image = [`apps/${application}/image`, version] as const;
     const other = APPLICATIONS.find((one) => one !== application) ?? 'api';
-    switch (random.below(16)) {
+    switch (random.below(20)) {
       case 0:
       case 1:
         return {
