@@ -9,8 +9,8 @@ const run = (fields: VersionField[], good: string, bad: string, head = bad) =>
     { application: 'shop', versionFields: fields },
     { good: async () => good, bad: async () => bad, head: async () => head },
   );
-const tag: VersionField = { file: FILE, path: 'image.tag' };
-const image: VersionField = { file: FILE, kustomizeImage: 'registry/shop' };
+const tag: VersionField = { type: 'yaml', file: FILE, path: 'image.tag' };
+const image: VersionField = { type: 'kustomize', file: FILE, image: 'registry/shop' };
 
 describe('a narrow plan', () => {
   it('sets one field of Helm values back and leaves every other byte', async () => {
@@ -37,7 +37,7 @@ describe('a narrow plan', () => {
   it('finds the entry of a list by a value, and a document among several', async () => {
     const text = (version: string) =>
       `kind: Service\n---\nkind: Deployment\nspec:\n  containers:\n    - name: log\n      image: log:1\n    - {name: web, image: shop:${version}}\n`;
-    const found = await run([{ file: FILE, path: 'spec.containers[name=web].image' }], text('1'), text('2'));
+    const found = await run([{ type: 'yaml', file: FILE, path: 'spec.containers[name=web].image' }], text('1'), text('2'));
     expect(found).toMatchObject({ edits: [{ content: text('1') }] });
   });
 

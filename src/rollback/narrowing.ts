@@ -85,9 +85,9 @@ export async function narrowed(policy: Pick<Policy, 'versionFields' | 'applicati
 function* changesOf(field: VersionField, three: Three): Generator<Change> {
   let { head } = three;
   const steps: Step[][] =
-    'path' in field
+    field.type === 'yaml'
       ? [pathOf(field.path) ?? []]
-      : IMAGE_KEYS.map((key) => [{ key: 'images' }, { where: 'name', is: field.kustomizeImage }, { key }]);
+      : IMAGE_KEYS.map((key) => [{ key: 'images' }, { where: 'name', is: field.image }, { key }]);
   for (const path of steps) {
     if (path.length === 0) {
       yield {
@@ -97,7 +97,7 @@ function* changesOf(field: VersionField, three: Three): Generator<Change> {
       };
       return;
     }
-    const change = changeAt(path, { ...three, head }, 'kustomizeImage' in field);
+    const change = changeAt(path, { ...three, head }, field.type === 'kustomize');
     if (change.kind === 'text') head = change.text;
     yield change;
   }
@@ -146,7 +146,7 @@ function set(
 }
 
 function placeOf(field: VersionField): string {
-  return 'path' in field ? `${field.path} in ${field.file}` : `image ${field.kustomizeImage} in ${field.file}`;
+  return field.type === 'yaml' ? `${field.path} in ${field.file}` : `image ${field.image} in ${field.file}`;
 }
 
 function missingAt(good: string | null, bad: string | null): string {

@@ -52,7 +52,8 @@ export type Rank = Static<typeof Rank>;
 export const VersionField = Type.Union([
   Type.Object(
     {
-      kustomizeImage: Type.String({ minLength: 1, maxLength: 300, description: 'Name of the image in `images:`.' }),
+      type: Type.Literal('kustomize'),
+      image: Type.String({ minLength: 1, maxLength: 300, description: 'Name of the image in `images:`.' }),
       file: Type.String({
         minLength: 1,
         maxLength: 500,
@@ -63,6 +64,7 @@ export const VersionField = Type.Union([
   ),
   Type.Object(
     {
+      type: Type.Literal('yaml'),
       path: Type.String({
         minLength: 1,
         maxLength: 500,
