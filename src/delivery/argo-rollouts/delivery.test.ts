@@ -132,6 +132,39 @@ describe('the delivery of type argo-rollouts', () => {
     expect(await delivery.abort(order, never)).toBe('already');
   });
 
+  const promotion = { revision: BAD, rollback: 'r-1' };
+
+  it('skips the canary steps of exactly the revision that is released, on the status endpoint and as it was read', async () => {
+    const { resourceVersion } = rollout().metadata;
+    expect(delivery.can.promote).toBe(true);
+    expect([await delivery.promote?.(promotion, never), await delivery.promote?.(promotion, never)]).toEqual([
+      'promoted',
+      'promoted',
+    ]);
+    const sent = cluster.far.requests.filter(({ method }) => method === 'PATCH');
+    expect(sent.map(({ path, body }) => [path.endsWith(`/rollouts/${NAME}/status`), JSON.parse(body) as unknown])).toEqual([
+      [true, { metadata: { resourceVersion }, status: { promoteFull: true } }],
+    ]);
+    expect(rollout().metadata.generation).toBe(4);
+  });
+
+  it.each<[string, () => void]>([
+    ['another revision is released', () => arrange(fake, { ...releasing, canary: OTHER })],
+    ['nothing is released', () => arrange(fake, { ...releasing, canary: null })],
+    ['it was aborted', () => change({ abort: true })],
+    ['it is the first release of all', () => change({ stableRS: '' })],
+  ])('5.7 skips no steps when %s, also when that came between reading and patching', async (_when, meanwhile) => {
+    fake.beforePatch = meanwhile;
+    expect(await delivery.promote?.(promotion, never)).toBe('not_running');
+    expect(await delivery.promote?.(promotion, never)).toBe('not_running');
+    expect(rollout().status?.['promoteFull']).toBeUndefined();
+  });
+
+  it('waits with skipping steps until the controller has seen the newest template', async () => {
+    change({ observedGeneration: '3' });
+    await expect(delivery.promote?.(promotion, never)).rejects.toMatchObject({ code: 'cluster_conflict', retryable: true });
+  });
+
   it('gives up a storm of conflicts after a few tries, as something to try again later', async () => {
     const storm = () => {
       change({ message: String(fake.calls.length) });

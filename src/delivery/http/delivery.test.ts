@@ -128,6 +128,16 @@ describe('the delivery of type http', () => {
     await expect(delivery.history?.(never)).rejects.toMatchObject({ code: 'delivery_bad_answer' });
   });
 
+  it('tells of a sync that is under way, where the far side says so', async () => {
+    const since = '2026-11-23T07:00:00Z';
+    far.on('/r', json({ ...state, operation: { revision: 'b'.repeat(40), since } }));
+    expect((await open().observe(never)).operation).toEqual({ revision: 'b'.repeat(40), since: Date.parse(since) });
+    far.on('/r', json({ ...state, operation: null }));
+    expect('operation' in (await open().observe(never))).toBe(false);
+    far.on('/r', json({ ...state, operation: { revision: 'main', since } }));
+    await expect(open().observe(never)).rejects.toMatchObject({ code: 'delivery_bad_answer' });
+  });
+
   it('sends what the contract says, and nothing else', async () => {
     for (const path of ['/r/abort', '/r/annotate', '/r/sync']) far.on(path, json({ result: 'aborted', more: 1 }));
     far.on('/r', json({ ...state, more: 1 }));

@@ -17,6 +17,8 @@ const TroubleAnswer = Type.Object({
   code: Type.Enum(['crash_loop', 'progress_deadline_exceeded', 'not_reachable']),
   sentence: Type.String({ minLength: 1, maxLength: 500 }),
 });
+/** A sync that its operator is in the middle of. */
+const OperationAnswer = Type.Object({ revision, since: time });
 const EarlierAnswer = Type.Object({
   revision: commit,
   from: time,
@@ -31,6 +33,7 @@ const StateAnswer = Type.Object({
   synced: revision,
   phase: Type.Enum(['progressing', 'healthy', 'aborted', 'degraded', 'unknown']),
   trouble: Type.Optional(Type.Union([TroubleAnswer, Type.Null()])),
+  operation: Type.Optional(Type.Union([OperationAnswer, Type.Null()])),
   history: Type.Optional(Type.Array(EarlierAnswer, { maxItems: MOST_EARLIER })),
 });
 const AbortAnswer = Type.Object({ result: Type.Enum(['aborted', 'already']) });
@@ -98,8 +101,13 @@ export function createHttpDelivery(config: HttpDelivery, { http, readSecret }: H
     type: 'http',
     can: { observe: true, abort: true, annotate: true, sync: true },
     async observe(signal): Promise<DeliveryState> {
-      const { canary, stable, synced, phase, trouble } = await state(signal);
-      return { canary, stable, synced, phase, ...(trouble === null || trouble === undefined ? {} : { trouble }) };
+      const { canary, stable, synced, phase, trouble, operation } = await state(signal);
+      const known: DeliveryState = { canary, stable, synced, phase };
+      if (trouble !== null && trouble !== undefined) known.trouble = trouble;
+      if (operation !== null && operation !== undefined) {
+        known.operation = { revision: operation.revision, since: Date.parse(operation.since) };
+      }
+      return known;
     },
     async history(signal): Promise<readonly Liveness[]> {
       const { history = [] } = await state(signal);
