@@ -100,7 +100,7 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
   [
     'report',
     {
-      usage: 'report APP [--since 30d] [--json] [--server URL] [--token-file FILE]',
+      usage: 'report APP [--since DURATION] [--json] [--server URL] [--token-file FILE]',
       summary: 'Shows what davylamp did, or would have done, beside what people did.',
       load: async () => {
         const [{ reportWith }, { callService }] = await Promise.all([import('./cli/report.ts'), import('./app/calling.ts')]);

@@ -150,7 +150,7 @@ describe('commands on the pages', () => {
     expect(usages.size).toBeGreaterThan(8);
     expect(commands.length).toBeGreaterThan(12);
     const wrong = commands.filter(([call]) => {
-      const [name = '', ...given] = call.split(/\s+/);
+      const [name = '', ...given] = call.match(/"[^"]*"|\S+/g) ?? [];
       const usage = usages.get(name)?.replaceAll(/[[\]]/g, '').split(' ');
       return usage === undefined || !fits(given, usage);
     });
