@@ -58,11 +58,8 @@ export class Workload {
   #content(world: World, commit: string): string {
     const paths = world.policies.get(this.application)?.paths ?? [];
     const { tree } = world.remote.commit(commit);
-    return JSON.stringify(
-      Object.entries(tree)
-        .filter(([path]) => isWithin(path, paths))
-        .sort(),
-    );
+    const files = Object.keys(tree).filter((path) => isWithin(path, paths));
+    return JSON.stringify(files.sort().map((path) => [path, tree[path]]));
   }
 }
 

@@ -102,8 +102,9 @@ const neverARevert: Rule<Pushed> = (world, deed) => {
 const whatTheClusterSaid: Rule<Issued> = (world, { issue }) => {
   if (issue.kind !== 'push') return null;
   for (const { id, seen, record } of issue.for) {
-    if (record === undefined || isReleased(world, record) || seen?.canary == null || issue.branch !== MAIN) continue;
-    if (seen.canary !== record.badCommit) return `${id} is pushed although the cluster said that it runs ${seen.canary}`;
+    if (record === undefined || isReleased(world, record) || issue.branch !== MAIN) continue;
+    const canary = seen?.canary ?? null;
+    if (canary !== null && canary !== record.badCommit) return `${id} is pushed although the cluster said that it runs ${canary}`;
   }
   return null;
 };

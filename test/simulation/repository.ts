@@ -18,6 +18,8 @@ import type { Service } from './service.ts';
 import type { World } from './world.ts';
 
 const REVERTERS = 50;
+/** Share of pushes that the remote refuses for their credential: an answer, and not a lost one. */
+const EXPIRED = 0.01;
 const unreachable = (): Error => new CodedError('git_unreachable', 'the remote did not answer', { retryable: true });
 
 /** The mirror of one service: its head is as old as its last look at the remote. */
@@ -164,6 +166,9 @@ export class SimulatedRepository implements Repository {
     const isLane = signal !== this.#service.jobSignal;
     const issue = this.#service.issue('push', commit, branch);
     const effect = (): PushResult => {
+      if (this.#world.scheduler.faultsOn && this.#world.random.chance(EXPIRED)) {
+        throw new CodedError('git_auth_failed', 'the credential has expired', { retryable: true });
+      }
       if (branch === MAIN && this.#remote.isProtected) {
         if (isLane) this.#service.pushedAgain = true;
         throw new CodedError('git_branch_protected', 'the branch takes no pushes');
@@ -179,11 +184,7 @@ export class SimulatedRepository implements Repository {
       return result;
     };
     const failure = (): Error =>
-      this.#world.random.chance(0.2)
-        ? new CodedError('git_failed', 'git push failed', { retryable: true })
-        : this.#world.random.chance(0.1)
-          ? new CodedError('git_auth_failed', 'the credential has expired', { retryable: true })
-          : unreachable();
+      this.#world.random.chance(0.2) ? new CodedError('git_failed', 'git push failed', { retryable: true }) : unreachable();
     const name = `git push ${commit.slice(0, 7)} to ${branch}`;
     try {
       return await this.#world.scheduler.call(this.#service, name, effect, { failure, isRemote: true, isEffect: true });

@@ -1,4 +1,4 @@
-import { Random } from './random.ts';
+import type { Random } from './random.ts';
 
 /** Whoever waits for answers; a dead one never gets any. */
 export interface Caller {

@@ -56,7 +56,7 @@ export class World {
   readonly written = new Map<string, number>();
   /** When a rollback was decided first, in the present store. */
   readonly decided = new Map<string, number>();
-  /** When a rollback came to `executing` first since it was decided or approved last, whatever store that was in. */
+  /** When a rollback came to `executing` first, whatever store that was in. */
   readonly executing = new Map<string, { application: string; step: number }>();
   /** Verdicts that nobody has acknowledged yet. */
   openVerdicts = 0;
@@ -201,7 +201,6 @@ export class World {
       else known.push({ step, event, code, by });
       if (event === 'rollback.refused' && by !== null) this.refused.set(subject, step);
       if (event === 'rollback.decided') this.refused.delete(subject);
-      if (event === 'rollback.decided' || event === 'rollback.approved') this.executing.delete(subject);
     }
     writes.forEach((write, index) => {
       if (write.kind !== 'rollback') return;
