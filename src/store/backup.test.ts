@@ -18,7 +18,19 @@ import { createRedisStore } from './redis/store.ts';
 import { restoreBackup } from './restore.ts';
 
 const version = '1.2.3';
-const KINDS = ['analysis', 'measurements', 'rollback', 'idempotency', 'webhook', 'alert', 'sighting', 'state', 'revision', 'notice', 'switch'] as const;
+const KINDS = [
+  'analysis',
+  'measurements',
+  'rollback',
+  'idempotency',
+  'webhook',
+  'alert',
+  'sighting',
+  'state',
+  'revision',
+  'notice',
+  'switch',
+] as const;
 
 let server: RedisServer;
 let folder: string;
