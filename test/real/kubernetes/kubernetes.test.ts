@@ -127,6 +127,14 @@ describe('argo-rollouts on a real API server, with the role that is shipped', ()
     expect(reported).toEqual([]);
   });
 
+  it('skips the steps of exactly what is released', async () => {
+    const delivery = rollouts();
+    expect(await delivery.promote?.({ revision: GOOD, rollback: 'r-1' }, never)).toBe('not_running');
+    expect(await delivery.promote?.({ revision: BAD, rollback: 'r-1' }, never)).toBe('promoted');
+    const after = (await stored()) as Stored & { status?: { promoteFull?: boolean } };
+    expect([after.status?.promoteFull, after.metadata.generation]).toEqual([true, 1]);
+  });
+
   it('aborts nothing that was completed or replaced', async () => {
     await kubelite.call('PATCH', `${ROLLOUT}/status`, { status: { stableRS: 'bad', phase: 'Healthy' } });
     expect(await rollouts().abort(order, never)).toBe('not_running');
@@ -185,6 +193,121 @@ describe('argo-rollouts on a real API server, with the role that is shipped', ()
     );
     await expect(absent.observe(never)).rejects.toMatchObject({ code: 'cluster_not_found' });
     await expect(absent.abort(order, never)).rejects.toMatchObject({ code: 'cluster_not_found' });
+  });
+});
+
+describe('Argo CD and Flux on a real API server, with the role that is shipped', () => {
+  const OPERATORS = 'operators';
+  const open = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+  /** A kind with the scope and the endpoints that its project gives it: an Application has none for its status. */
+  const kind = (group: string, version: string, name: string, plural: string, subresources?: object) => ({
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}` },
+    spec: {
+      group,
+      scope: 'Namespaced',
+      names: { kind: name, listKind: `${name}List`, plural, singular: name.toLowerCase() },
+      versions: [
+        { name: version, served: true, storage: true, schema: { openAPIV3Schema: open }, ...(subresources && { subresources }) },
+      ],
+    },
+  });
+  const application = `/apis/argoproj.io/v1alpha1/namespaces/${OPERATORS}/applications/recommender`;
+  const since = '2026-11-23T07:00:00Z';
+  const delivery = (operators: object): Delivery =>
+    createArgoRolloutsDelivery(
+      { type: 'argo-rollouts', namespace: NAMESPACE, name: 'operated', cluster: 'file', ...operators },
+      deps(),
+    );
+  const argocd = { namespace: OPERATORS, application: 'recommender' };
+
+  beforeAll(async () => {
+    await kubelite.create(
+      kind('argoproj.io', 'v1alpha1', 'Application', 'applications'),
+      kind('kustomize.toolkit.fluxcd.io', 'v1', 'Kustomization', 'kustomizations', { status: {} }),
+      kind('image.toolkit.fluxcd.io', 'v1', 'ImageUpdateAutomation', 'imageupdateautomations', { status: {} }),
+      { apiVersion: 'v1', kind: 'Namespace', metadata: { name: OPERATORS } },
+    );
+    for (const path of ['argoproj.io/v1alpha1/applications', 'kustomize.toolkit.fluxcd.io/v1/kustomizations']) {
+      await until(() => kubelite.call('GET', `/apis/${path}`));
+    }
+    await until(() => kubelite.call('GET', '/apis/image.toolkit.fluxcd.io/v1/imageupdateautomations'));
+    const access = fileURLToPath(new URL('../../../deploy/kubernetes/operator-access/', import.meta.url));
+    for (const file of ['role.yaml', 'rolebinding.yaml']) {
+      for (const object of (await documents(access + file)) as { metadata: object }[]) {
+        await kubelite.create({ ...object, metadata: { ...object.metadata, namespace: OPERATORS } });
+      }
+    }
+    await kubelite.create(
+      {
+        apiVersion: 'argoproj.io/v1alpha1',
+        kind: 'Rollout',
+        metadata: { name: 'operated', namespace: NAMESPACE },
+        spec: { replicas: 1, selector: { matchLabels: { app: 'operated' } }, template: template(BAD) },
+      },
+      {
+        apiVersion: 'argoproj.io/v1alpha1',
+        kind: 'Application',
+        metadata: { name: 'recommender', namespace: OPERATORS, annotations: { 'kargo.akuity.io/authorized-stage': 'shop:prod' } },
+        spec: { source: { repoURL: 'https://git.example/shop/deploy' } },
+        status: {
+          history: [
+            { revision: GOOD, deployStartedAt: '2026-11-23T05:00:00Z' },
+            { revision: BAD, deployStartedAt: '2026-11-23T06:00:00Z' },
+          ],
+        },
+      },
+      {
+        apiVersion: 'kustomize.toolkit.fluxcd.io/v1',
+        kind: 'Kustomization',
+        metadata: { name: 'shop', namespace: OPERATORS },
+        spec: { sourceRef: { kind: 'OCIRepository', name: 'shop' } },
+      },
+      {
+        apiVersion: 'image.toolkit.fluxcd.io/v1',
+        kind: 'ImageUpdateAutomation',
+        metadata: { name: 'all', namespace: OPERATORS },
+        spec: { interval: '1m' },
+      },
+    );
+  });
+
+  it('asks an Application which commit made the release, leaves a banner there, and takes it away', async () => {
+    const asked = delivery({ argocd });
+    expect(await asked.locate?.(never)).toMatchObject({ revision: BAD, notInGit: null, good: [{ revision: GOOD }] });
+    expect(await asked.automations?.(never)).toMatchObject([{ type: 'kargo' }]);
+    await asked.banner?.({ content: 'rolled back', severity: 'warning', url: null }, never);
+    const notices = async () =>
+      Object.keys((await stored(application)).metadata.annotations ?? {}).filter((key) => key.startsWith('notice.'));
+    expect(await notices()).toEqual(['notice.argocd.argoproj.io/content', 'notice.argocd.argoproj.io/severity']);
+    await asked.banner?.(null, never);
+    expect(await notices()).toEqual([]);
+    expect(reported).toEqual([]);
+  });
+
+  it('begins a sync of an Application, and ends one that is stuck, on the one endpoint that it has', async () => {
+    const asked = delivery({ argocd: { ...argocd, sync: true, terminateStuck: '10m' } });
+    await asked.sync({ commit: GOOD, rollback: 'r-1' }, never);
+    await asked.sync({ commit: GOOD, rollback: 'r-1' }, never);
+    const read = async () =>
+      (await kubelite.call('GET', application)) as { operation?: unknown; status: { operationState: object } };
+    expect((await read()).operation).toEqual({ initiatedBy: { username: 'davylamp' }, sync: { revision: GOOD } });
+    const running = { phase: 'Running', startedAt: since, operation: { sync: { revision: BAD } } };
+    await kubelite.call('PATCH', application, { operation: null, status: { operationState: running } });
+    expect((await asked.observe(never)).operation).toEqual({ revision: BAD, since: Date.parse(since) });
+    await expect(asked.sync({ commit: GOOD, rollback: 'r-1' }, never)).rejects.toMatchObject({ retryable: true });
+    expect((await read()).status.operationState).toMatchObject({ phase: 'Terminating' });
+  });
+
+  it('asks Flux which commit an artifact was made from, and who writes versions', async () => {
+    const path = `/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/${OPERATORS}/kustomizations/shop`;
+    const status = { lastAppliedRevision: `latest@sha256:${'e'.repeat(64)}`, lastAppliedOriginRevision: `main@sha1:${BAD}` };
+    await kubelite.call('PATCH', `${path}/status`, { status });
+    const asked = delivery({ flux: { kind: 'Kustomization', namespace: OPERATORS, name: 'shop' } });
+    expect(await asked.locate?.(never)).toMatchObject({ revision: BAD, notInGit: null });
+    expect(await asked.automations?.(never)).toMatchObject([{ name: `ImageUpdateAutomation ${OPERATORS}/all` }]);
+    expect(reported).toEqual([]);
   });
 });
 
