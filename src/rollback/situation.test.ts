@@ -140,6 +140,11 @@ describe('what stops everything', () => {
     await expect(guardAbort(context, mine(), NEVER)).rejects.toMatchObject({ code: 'mode_changed', retryable: true });
   });
 
+  it('of a mode that allows less by now stops what waits to be pushed', async () => {
+    world.policies.set('shop', { ...POLICY, mode: 'shadow' });
+    await expect(held({}, 'push')).rejects.toMatchObject({ code: 'mode_changed', retryable: true });
+  });
+
   it('waits for what Git knows after the store was lost, but not for a person', async () => {
     const lost = { ...context, reconciled: () => false } as ExecutorContext;
     const commit = await facts();

@@ -417,6 +417,18 @@ describe('limits', () => {
   });
 });
 
+describe('5.5 what came back', () => {
+  const reverts = { own: 'c'.repeat(40), byOthers: [], proposals: [] };
+
+  it('is not released by the approval of a push whose answer was lost', () => {
+    const approvals = [approval('bob')];
+    expect(codeOf({ reverts, rollback: rollbackOf({ approvals }) })).toBeNull();
+    const again = rollbackOf({ approvals, pushStarted: new Date(NOW).toISOString() });
+    expect(codeOf({ reverts, rollback: again })).toBe('came_back');
+    expect(heldIn(again, { code: 'came_back', sentence: 'it is back', approvable: false }, NOW).approvals).toEqual([]);
+  });
+});
+
 describe('the same content', () => {
   it('is told by the lines, wherever they stand by now', () => {
     const moved = PLAN.diff.replace('@@ -1 +1 @@', '@@ -7 +7 @@\n # more above');
