@@ -35,10 +35,10 @@ export interface Located {
   /** What runs did not come from a commit (mutable tag, chart version, parameter override): what to do instead. */
   notInGit: { code: 'chart_version' | 'parameter_override' | 'mutable_tag' | 'other_repository'; sentence: string } | null;
   /**
-   * Revisions that the operator deployed before and that were healthy, newest first, as far as it tells. `until`: when
-   * another one took its place; left out when that is not known.
+   * Revisions that the operator deployed before and that were healthy, newest first, as far as it tells. `healthyFor`: for
+   * how many milliseconds it saw that; left out: until the next one took its place.
    */
-  good: readonly { revision: string; since: number; until?: number; how: string }[];
+  good: readonly { revision: string; since: number; healthyFor?: number; how: string }[];
 }
 
 /** A program that writes the version into Git or the cluster by itself and would bring a bad one back. */

@@ -195,4 +195,13 @@ describe('what ran before davylamp looked', () => {
     ]);
     expect(seedsOf({ history: [], good, state }, T0, BAKE_MS).noted[0]).toMatchObject({ revision: C, rank: 'seeded' });
   });
+
+  it('is seeded only where the operator does not know that it was healthy, however long it stayed', () => {
+    const [since, how] = [T0 - 9 * BAKE_MS, 'status.history'];
+    const good = [
+      { revision: A, since, how, healthyFor: 0 },
+      { revision: B, since, how, healthyFor: BAKE_MS },
+    ];
+    expect(seedsOf({ history: [], good, state }, T0, BAKE_MS).noted.map(({ rank }) => rank)).toEqual(['seeded', 'baked']);
+  });
 });

@@ -198,11 +198,11 @@ export function seedsOf(
           },
         ];
   const runsIll = [state.canary, healthOf(state) === 'ill' ? state.stable : null].filter((one) => one !== null);
-  const fromOperator = good.flatMap(({ revision, since, until, how }, at): Noted[] => {
+  const fromOperator = good.flatMap(({ revision, since, healthyFor, how }, at): Noted[] => {
     // What is being released now is not known to be good, however often it was deployed before.
     if (includes(runsIll, revision)) return [];
-    const end = until ?? good[at - 1]?.since ?? now;
-    return [{ revision, rank: end - since >= bakeMs ? 'baked' : 'seeded', by: 'operator', reason: `it was healthy: ${how}` }];
+    const healthyMs = healthyFor ?? (good[at - 1]?.since ?? now) - since;
+    return [{ revision, rank: healthyMs >= bakeMs ? 'baked' : 'seeded', by: 'operator', reason: `it was healthy: ${how}` }];
   });
   return { live, noted: [...fromCluster, ...fromOperator] };
 }

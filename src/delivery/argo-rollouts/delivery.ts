@@ -57,7 +57,7 @@ export function createArgoRolloutsDelivery(config: ArgoRolloutsDelivery, deps: K
   const operated = operatedBy(config, access, deps, async (signal) => {
     const { rollout, sets, view } = await read(signal);
     const sides = comparedSets(ownedBy(rollout, sets ?? []), ROLLOUT_HASH_LABEL, view);
-    return releasedOf(rollout, address, { ...sides, template: rollout.spec.template });
+    return releasedOf(rollout, address, { ...sides, template: rollout.spec.template, inSteps: true });
   });
 
   /**

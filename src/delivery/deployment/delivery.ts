@@ -32,7 +32,7 @@ export function createDeploymentDelivery(config: DeploymentDelivery, deps: Kuber
   const operated = operatedBy(config, access, deps, async (signal) => {
     const { deployment, sets, view } = await read(signal);
     const sides = comparedSets(ownedBy(deployment, sets ?? []), DEPLOYMENT_HASH_LABEL, view);
-    return releasedOf(deployment, address, { ...sides, template: deployment.spec.template });
+    return releasedOf(deployment, address, { ...sides, template: deployment.spec.template, inSteps: false });
   });
 
   return {

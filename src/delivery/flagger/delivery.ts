@@ -61,12 +61,13 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
 
   const operated = operatedBy(config, access, deps, async (signal) => {
     const { object, target, primary } = await read(signal);
-    if (target === null) return releasedOf(object, address, { released: undefined, stable: undefined, template: undefined });
+    if (target === null)
+      return releasedOf(object, address, { released: undefined, stable: undefined, template: undefined, inSteps: true });
     const sets = (await access.replicaSets(labelsOf(target.spec.selector), signal)) ?? [];
     const own = ownedBy(target, sets);
     const sides = comparedSets(own, DEPLOYMENT_HASH_LABEL, deploymentView(target, own, access.annotation));
     const template = target.spec.template;
-    const released = releasedOf(target, access.address(DEPLOYMENTS), { ...sides, template });
+    const released = releasedOf(target, access.address(DEPLOYMENTS), { ...sides, template, inSteps: true });
     // What Flagger has promoted stands in the primary, also while the Deployment itself has no pods.
     return primary === null ? released : { ...released, ...comparedImages(template, primary.spec.template) };
   });

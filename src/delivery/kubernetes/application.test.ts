@@ -20,6 +20,7 @@ const released: Released = {
   name: 'recommender',
   annotations: {},
   labels: {},
+  inSteps: true,
   since: null,
   images: null,
   restarted: null,
@@ -60,7 +61,7 @@ describe('an Application of Argo CD', () => {
       good: [GOOD, OLDER].map((revision, index) => ({
         revision,
         since: Date.parse(at(60 - 60 * index)),
-        until: Date.parse(at(120 - 60 * index)),
+        healthyFor: 0,
         how: 'Argo CD argocd/recommender, status.history: deployed for 60 minutes',
       })),
     });

@@ -185,7 +185,13 @@ function goodOf(view: ApplicationView, known: readonly Synced[], made: Synced, h
   const found = new Map<string, Located['good'][number]>();
   for (const { revision, since, until } of stays.toReversed()) {
     if (until - since < STAYED_MS || found.has(revision) || (bad !== null && sameCommit(revision, bad))) continue;
-    found.set(revision, { revision, since, until, how: `${how}: deployed for ${Math.floor((until - since) / 60_000)} minutes` });
+    // An aborted canary stays deployed as well, so how long it was healthy is not known.
+    found.set(revision, {
+      revision,
+      since,
+      healthyFor: 0,
+      how: `${how}: deployed for ${Math.floor((until - since) / 60_000)} minutes`,
+    });
   }
   return [...found.values()];
 }

@@ -46,10 +46,14 @@ export function flux(config: Flux, clusterName: string | undefined, access: Acce
     await cluster.patch(to, { body, subresource: null }, timeoutMs, signal);
   };
 
-  async function byKustomization(place: { namespace: string; name: string }, signal: AbortSignal): Promise<Located> {
+  async function byKustomization(
+    place: { namespace: string; name: string },
+    { inSteps }: Released,
+    signal: AbortSignal,
+  ): Promise<Located> {
     const object = await read({ resource: KUSTOMIZATIONS, ...place }, signal);
     const shown = `Kustomization ${place.namespace}/${place.name}`;
-    const located = locatedByKustomization(object, shown);
+    const located = locatedByKustomization(object, shown, inSteps);
     const source = object.spec?.sourceRef;
     const { repository = null } = deps;
     if (repository === null || source?.kind !== 'GitRepository') return located;
@@ -60,19 +64,19 @@ export function flux(config: Flux, clusterName: string | undefined, access: Acce
     return { revision: null, how: located.how, notInGit: { code: 'other_repository', sentence }, good: [] };
   }
 
-  async function byHelmRelease(signal: AbortSignal): Promise<Located> {
+  async function byHelmRelease(released: Released, signal: AbortSignal): Promise<Located> {
     const object = await read(address, signal);
     const owner = ownerIn(object.metadata.labels, 'Kustomization');
-    const declared = owner === null ? null : await access.orNull(() => byKustomization(owner, signal));
+    const declared = owner === null ? null : await access.orNull(() => byKustomization(owner, released, signal));
     return locatedByHelmRelease(object, `HelmRelease ${namespace}/${name}`, declared);
   }
 
-  async function locate({ labels }: Released, signal: AbortSignal): Promise<Located> {
-    if (kind === 'Kustomization') return byKustomization({ namespace, name }, signal);
-    if (kind === 'HelmRelease') return byHelmRelease(signal);
+  async function locate(released: Released, signal: AbortSignal): Promise<Located> {
+    if (kind === 'Kustomization') return byKustomization({ namespace, name }, released, signal);
+    if (kind === 'HelmRelease') return byHelmRelease(released, signal);
     // A source says what was fetched; who has applied it says what was applied.
-    const owner = ownerIn(labels, 'Kustomization');
-    const located = owner === null ? null : await access.orNull(() => byKustomization(owner, signal));
+    const owner = ownerIn(released.labels, 'Kustomization');
+    const located = owner === null ? null : await access.orNull(() => byKustomization(owner, released, signal));
     const how = `Flux GitRepository ${namespace}/${name}, which does not say what was applied`;
     return located ?? { revision: null, how, notInGit: null, good: [] };
   }

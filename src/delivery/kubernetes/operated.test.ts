@@ -154,6 +154,12 @@ describe('who applies a workload', () => {
     rollout('shop:1', {}, { 'kubectl.kubernetes.io/restartedAt': ago(30) });
     application({ status: { history: [entry(BAD, 60)] } });
     expect(await rollouts(argocd).locate?.(never)).toMatchObject({ revision: null, notInGit: { code: 'mutable_tag' } });
+    const set = cluster.fake.get('apps/v1', 'replicasets', NAMESPACE, `${NAME}-new`);
+    const parts = set?.spec?.['template'] as { spec: object } | undefined;
+    if (parts === undefined) throw new Error('the replica set is gone');
+    // Something else has changed as well, which may have come from Git.
+    Object.assign(parts.spec, { priorityClassName: 'high' });
+    expect(await rollouts(argocd).locate?.(never)).toMatchObject({ revision: BAD, notInGit: null });
   });
 
   it('deploys from another repository than the application is configured with', async () => {

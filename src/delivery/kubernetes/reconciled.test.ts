@@ -18,8 +18,8 @@ const object = (status: FluxObject['status'], spec: FluxObject['spec'] = {}): Fl
   spec,
   ...(status !== undefined && { status }),
 });
-const located = (status: FluxObject['status'], spec?: FluxObject['spec']) =>
-  locatedByKustomization(object(status, spec), 'Kustomization ops/shop');
+const located = (status: FluxObject['status'], spec?: FluxObject['spec'], inSteps = false) =>
+  locatedByKustomization(object(status, spec), 'Kustomization ops/shop', inSteps);
 
 describe('a Kustomization of Flux', () => {
   it.each([
@@ -50,7 +50,7 @@ describe('a Kustomization of Flux', () => {
     },
   );
 
-  it('knows from its history what was healthy, and from when until when', () => {
+  it('knows from its history what was healthy, and for how long', () => {
     const snapshot = (revision: string, minute: number, lastReconciledStatus: string) => ({
       metadata: { revision: `main@sha1:${revision}` },
       firstReconciled: at(minute),
@@ -63,19 +63,22 @@ describe('a Kustomization of Flux', () => {
       snapshot(GOOD, 0, 'ReconciliationSucceeded'),
     ];
     const conditions = [condition('Ready', 'False', 'HealthCheckFailed')];
-    expect(located({ ...tried, conditions, history }).good).toEqual([
+    expect(located({ ...tried, conditions, history }, { wait: true }).good).toEqual([
       {
         revision: GOOD,
         since: Date.parse(at(0)),
-        until: Date.parse(at(30)),
+        healthyFor: 30 * 60_000,
         how: 'Flux Kustomization ops/shop, status.history: ReconciliationSucceeded',
       },
     ]);
+    // It did not look, or looked at an object that stays healthy when its canary was aborted.
+    expect(located({ ...tried, conditions, history }).good).toMatchObject([{ revision: GOOD, healthyFor: 0 }]);
+    expect(located({ ...tried, conditions, history }, { wait: true }, true).good).toMatchObject([{ healthyFor: 0 }]);
   });
 
   it('without a history takes what was applied before the failure for good, for no known time', () => {
     const { good } = located({ ...tried, conditions: [condition('Ready', 'False', 'HealthCheckFailed')] });
-    expect(good).toMatchObject([{ revision: GOOD, since: Date.parse(at(90)), until: Date.parse(at(90)) }]);
+    expect(good).toMatchObject([{ revision: GOOD, since: Date.parse(at(90)), healthyFor: 0 }]);
   });
 
   it('of an OCI artifact names the commit that it was made from, and never its digest', () => {

@@ -52,8 +52,11 @@ export function reconcilingOf(object: FluxObject): DeliveryState['operation'] {
   return { revision: attemptedBy(object), since };
 }
 
-export function locatedByKustomization(object: FluxObject, shown: string): Located {
-  const { status } = object;
+/** @param inSteps the workload is released in steps, of whose failure Flux knows nothing */
+export function locatedByKustomization(object: FluxObject, shown: string, inSteps: boolean): Located {
+  const { spec, status } = object;
+  // Without a check of health, success means that the API server took it.
+  const isHealth = !inSteps && (spec?.wait === true || (spec?.healthChecks ?? []).length > 0);
   const isAttempted = attemptWasApplied(object);
   const revision = isAttempted ? attemptedBy(object) : appliedBy(object);
   const how = `Flux ${shown}, status.${isAttempted ? 'lastAttemptedRevision' : appliedField(object)}`;
@@ -61,7 +64,7 @@ export function locatedByKustomization(object: FluxObject, shown: string): Locat
   const add = (commit: string | null, since: number, until: number, from: string) => {
     if (commit === null || good.has(commit) || (revision !== null && sameCommit(commit, revision))) return;
     if (Number.isFinite(since) && Number.isFinite(until))
-      good.set(commit, { revision: commit, since, until, how: `Flux ${shown}, ${from}` });
+      good.set(commit, { revision: commit, since, healthyFor: isHealth ? until - since : 0, how: `Flux ${shown}, ${from}` });
   };
   for (const entry of status?.history ?? []) {
     const commit = commitOf(object, entry.metadata?.['revision'] ?? entry.revision, entry.metadata?.['originRevision']);

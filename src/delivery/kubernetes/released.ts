@@ -11,11 +11,13 @@ export interface Released {
   name: string;
   annotations: Readonly<Record<string, string>>;
   labels: Readonly<Record<string, string>>;
+  /** It is released in steps, so that an operator finds it healthy although it was aborted. */
+  inSteps: boolean;
   /** When it was first rolled out, in milliseconds; null when that is not known, or when an old replica set came back. */
   since: number | null;
   /** Its images that the other side does not run; all of them where there is no such side; null when not known. */
   images: readonly string[] | null;
-  /** An image of it when it was only started anew, with the same images as before; null otherwise. */
+  /** An image of it when its pods were only started anew and are the same as before; null otherwise. */
   restarted: string | null;
 }
 
@@ -34,7 +36,12 @@ interface Labelled {
 export function releasedOf(
   object: Labelled,
   { resource: { kind, group }, namespace }: Pick<ObjectAddress, 'resource' | 'namespace'>,
-  sides: { released: ReplicaSet | undefined; stable: ReplicaSet | undefined; template: PodTemplate | undefined },
+  sides: {
+    released: ReplicaSet | undefined;
+    stable: ReplicaSet | undefined;
+    template: PodTemplate | undefined;
+    inSteps: boolean;
+  },
 ): Released {
   const { released, stable } = sides;
   const own = released?.spec.template ?? sides.template;
@@ -46,6 +53,7 @@ export function releasedOf(
     name: object.metadata.name,
     annotations: object.metadata.annotations ?? {},
     labels: object.metadata.labels ?? {},
+    inSteps: sides.inSteps,
     since: released === undefined || isReused(released) ? null : createdAt(released) || null,
     ...comparedImages(own, other),
   };
@@ -61,8 +69,10 @@ export function comparedImages(
   if (images.length === 0) return { images: null, restarted: null };
   const changed = images.filter((image) => !before.includes(image));
   const at = own?.metadata?.annotations?.[RESTARTED_AT];
-  const isRestart = at !== undefined && before.length > 0 && at !== other?.metadata?.annotations?.[RESTARTED_AT];
-  return { images: changed, restarted: isRestart && changed.length === 0 ? (images[0] ?? null) : null };
+  const isLater = at !== undefined && at !== other?.metadata?.annotations?.[RESTARTED_AT];
+  // Both come from the same server, which writes fields in the same order.
+  const isSame = before.length > 0 && JSON.stringify(own?.spec) === JSON.stringify(other?.spec);
+  return { images: changed, restarted: isLater && isSame ? (images[0] ?? null) : null };
 }
 
 /**

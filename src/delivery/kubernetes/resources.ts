@@ -265,6 +265,8 @@ export const FluxObject = Type.Object({
       sourceRef: optional(SourceRef),
       chart: optional(Type.Object({ spec: Type.Object({ chart: Text, version: Text, sourceRef: optional(SourceRef) }) })),
       chartRef: optional(SourceRef),
+      wait: optional(Type.Boolean()),
+      healthChecks: some(Type.Unknown()),
       url: Text,
     }),
   ),
