@@ -41,6 +41,27 @@ describe('Flux image automation', () => {
     expect(either?.text).toContain("'1.x !=1.4.2 || 2.x !=1.4.2'");
   });
 
+  it('takes out exactly the one version, whatever the range excludes already', () => {
+    const rangeFor = (range: string, tag: string) => {
+      const text = narrowPolicy(POLICY.replace("'>=1.0.0'", range), { ...marked, tag })?.text ?? '';
+      return /range: (.*) # production/.exec(text)?.[1];
+    };
+    expect(rangeFor("'>=1.0.0 !=1.4.20'", '1.4.2')).toBe("'>=1.0.0 !=1.4.20 !=1.4.2'");
+    expect(rangeFor("'>=1.0.0, !=1.4.2'", '1.4.2')).toBe("'>=1.0.0, !=1.4.2'");
+    // `!=1.4` would exclude all of 1.4.x.
+    expect(rangeFor("'>=1.0.0'", '1.4')).toBe("'>=1.0.0 !=1.4.0'");
+    expect(rangeFor("'>=1.0.0'", 'v2-rc.1')).toBe("'>=1.0.0 !=v2.0.0-rc.1'");
+    expect(narrowPolicy(POLICY.replace("'>=1.0.0' # production", '>-\n        >=1.0.0'), marked)).toBeNull();
+  });
+
+  it('is left alone where it is not known which settings are meant', () => {
+    const second = POLICY.replace('  namespace: flux\n', '');
+    expect(narrowPolicy(`${POLICY}---\n${second}`, marked)).toBeNull();
+    const updater = 'kind: ImageUpdater\nmetadata: {name: a}\nspec:\n  namespace: argocd\n';
+    expect(ignoreTag(updater, '1.4.2')).not.toBeNull();
+    expect(ignoreTag(`${updater}---\n${updater}`, '1.4.2')).toBeNull();
+  });
+
   it('is not narrowed where the policy is another one or chooses in another way', () => {
     expect(narrowPolicy(POLICY, { ...marked, policy: 'proxy' })).toBeNull();
     expect(narrowPolicy(POLICY.replace(/semver:[^]*/, 'alphabetical:\n      order: asc\n'), marked)).toBeNull();

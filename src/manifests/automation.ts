@@ -70,12 +70,20 @@ export function narrowPolicy(text: string, { namespace, policy, tag }: Marked): 
   const document = documentOf(text, { kind: 'ImagePolicy', name: policy, namespace });
   if (document === null || !/^v?\d+(\.\d+){0,2}([-+][\w.+-]+)?$/.test(tag)) return null;
   const range = scalarAt(text, [document], keys('spec', 'policy', 'semver', 'range'));
-  if (range === null || typeof range.value !== 'string') return null;
+  // A text over several lines, or with a quote in it, is not ours to write anew.
+  if (range === null || typeof range.value !== 'string' || /['\n]/.test(range.value) || range.raw.includes('\n')) return null;
+  const exclusion = `!=${wholeVersion(tag)}`;
   const without = range.value
     .split('||')
-    .map((part) => (part.includes(`!=${tag}`) ? part.trim() : `${part.trim()} !=${tag}`))
+    .map((part) => (part.split(/[\s,]+/).includes(exclusion) ? part.trim() : `${part.trim()} ${exclusion}`.trim()))
     .join(' || ');
   return { text: replaced(text, range, `'${without}'`), did: `ImagePolicy ${namespace}/${policy} no longer takes ${tag}` };
+}
+
+/** `!=1.2` excludes every 1.2.x (Masterminds/semver, comparisons): the one version is meant, with all of its three numbers. */
+function wholeVersion(tag: string): string {
+  const [, lead = '', numbers = '', rest = ''] = /^(v?)([\d.]+)(.*)$/.exec(tag) ?? [];
+  return lead + [...numbers.split('.'), '0', '0'].slice(0, 3).join('.') + rest;
 }
 
 /** Suspends a Flux ImageUpdateAutomation in Git; null when the text has none in the namespace. */
@@ -115,7 +123,10 @@ function keys(...names: string[]): Step[] {
   return names.map((key) => ({ key }));
 }
 
-/** @param wanted null matches any; an object without a namespace matches every one */
+/**
+ * The one document that is meant; null where there are several: which one is not to be guessed, as it may be another team's.
+ * @param wanted null matches any; an object without a namespace matches every one
+ */
 function documentOf(
   text: string,
   wanted: { kind: string; name: string | null; namespace: string | null },
@@ -125,13 +136,11 @@ function documentOf(
     const node = document.getIn(path, true);
     return isScalar(node) ? node.value : undefined;
   };
-  return (
-    documents?.find(
-      (document) =>
-        valueAt(document, 'kind') === wanted.kind &&
-        (wanted.name === null || valueAt(document, 'metadata', 'name') === wanted.name) &&
-        (wanted.namespace === null ||
-          [undefined, wanted.namespace].includes(valueAt(document, 'metadata', 'namespace') as string)),
-    ) ?? null
+  const found = (documents ?? []).filter(
+    (document) =>
+      valueAt(document, 'kind') === wanted.kind &&
+      (wanted.name === null || valueAt(document, 'metadata', 'name') === wanted.name) &&
+      (wanted.namespace === null || [undefined, wanted.namespace].includes(valueAt(document, 'metadata', 'namespace') as string)),
   );
+  return found.length === 1 ? (found[0] ?? null) : null;
 }

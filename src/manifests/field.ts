@@ -144,6 +144,46 @@ export function withEntry(text: string, list: Node | null, raw: string): string 
   return `${text.slice(0, newline + 1)}${lead}${raw}${ending}${text.slice(newline + 1)}`;
 }
 
+/**
+ * Whether an edit of a text did what was meant: it is valid YAML, the scalar at the path has this value (undefined: it is
+ * gone), and nothing else means anything else, what an alias repeats and what stands in other documents included.
+ */
+export function isSetAlone(before: string, after: string, steps: readonly Step[], value: unknown): boolean {
+  const [then, now] = [documentsOf(before), documentsOf(after)];
+  if (then === null || now === null || scalarAt(after, now, steps)?.value !== value) return false;
+  try {
+    return restOf(then, steps) === restOf(now, steps);
+  } catch (error) {
+    // More aliases than any manifest has.
+    if (error instanceof ReferenceError) return false;
+    throw error;
+  }
+}
+
+/** What the documents mean, but for what stands at the path in the first one that has the map around it. */
+function restOf(documents: readonly Document.Parsed[], steps: readonly Step[]): string {
+  // Written out and read again, what an alias repeats is a value of its own.
+  const values = documents.map((document) => JSON.parse(JSON.stringify(document.toJS()) ?? 'null') as unknown);
+  const last = steps.at(-1);
+  for (const value of values) {
+    let inner = value;
+    for (const step of steps.slice(0, -1)) inner = valueAt(inner, step);
+    if (typeof inner !== 'object' || inner === null) continue;
+    if (last !== undefined && 'key' in last && !Array.isArray(inner)) delete (inner as Record<string, unknown>)[last.key];
+    else if (last !== undefined && 'index' in last && Array.isArray(inner)) inner[last.index] = null;
+    break;
+  }
+  return JSON.stringify(values);
+}
+
+function valueAt(value: unknown, step: Step): unknown {
+  if ('key' in step) return (value as Record<string, unknown> | null | undefined)?.[step.key];
+  if (!Array.isArray(value)) return undefined;
+  const items: unknown[] = value;
+  if ('index' in step) return items[step.index];
+  return items.find((item) => String((item as Record<string, unknown> | null)?.[step.where]) === step.is);
+}
+
 /** The lines of one pair of a block map, to the end of its last line; null when it shares a line with something else. */
 function lineOf(text: string, map: YAMLMap, pair: Pair): { start: number; end: number; indent: number } | null {
   const key: unknown = pair.key;

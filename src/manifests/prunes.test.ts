@@ -64,6 +64,50 @@ describe('what a plan would delete', () => {
     expect(await prunesOf([{ path: 'k.yaml', text: plain }], [{ path: 'k.yaml', text: null }], nothing)).toEqual([]);
   });
 
+  it('sees what a kustomization lists under another name, patches away, or takes with it when it goes', async () => {
+    const head: Record<string, string> = {
+      'a/pvc.yaml': claim('data'),
+      'base/Kustomization': 'resources: [pvc.yaml]\n',
+      'base/pvc.yaml': claim('base'),
+    };
+    const prunes = (before: string, after: string | null, more: Record<string, string> = {}) =>
+      prunesOf(
+        [
+          { path: 'a/kustomization.yaml', text: before },
+          ...Object.keys(more).map((path) => ({ path, text: head[path] ?? null })),
+        ],
+        [{ path: 'a/kustomization.yaml', text: after }, ...Object.entries(more).map(([path, text]) => ({ path, text }))],
+        async (path) => head[path] ?? null,
+      );
+    const data = ['PersistentVolumeClaim shop/data (a/pvc.yaml)'];
+    for (const naming of ['namespace: x', 'namePrefix: x-', 'nameSuffix: -x']) {
+      expect(await prunes(`${naming}\nresources: [pvc.yaml]\n`, 'resources: [pvc.yaml]\n')).toEqual(data);
+    }
+    // The file stays, changed as well, and nobody lists it any more.
+    expect(await prunes('resources: [pvc.yaml]\n', 'resources: []\n', { 'a/pvc.yaml': `# moved\n${claim('data')}` })).toEqual(
+      data,
+    );
+    expect(await prunes('resources: [../base]\n', null)).toEqual(['PersistentVolumeClaim shop/base (base/pvc.yaml)']);
+    const patch = 'resources: [pvc.yaml]\npatches:\n  - patch: |\n      $patch: delete\n';
+    expect(await prunes('resources: [pvc.yaml]\n', patch)).toEqual([
+      'what a patch deletes ($patch: delete, a/kustomization.yaml)',
+    ]);
+    expect(await prunes('resources: ["https://git.example/base"]\n', 'resources: []\n')).toEqual([
+      'what https://git.example/base declares',
+    ]);
+  });
+
+  it('reads large bundles, templated JSON and lists of one kind for what they declare', async () => {
+    const gone = (path: string, text: string) => prunesOf([{ path, text }], [{ path, text: null }], nothing);
+    const long = `# ${'x'.repeat(1024 * 1024)}\n${claim('data')}`;
+    expect(await gone('a/all.yaml', long)).toEqual(['PersistentVolumeClaim ? (a/all.yaml)']);
+    expect(await gone('a/t.json', '{"kind": "StatefulSet", "metadata": {"name": "{{ .Name }}"}}')).toEqual([
+      'StatefulSet ? (a/t.json)',
+    ]);
+    const list = 'apiVersion: v1\nkind: PersistentVolumeClaimList\nitems:\n  - metadata: {name: data}\n';
+    expect(await gone('a/l.yaml', list)).toEqual(['PersistentVolumeClaim data (a/l.yaml)']);
+  });
+
   it('is not stopped by text that is no YAML', async () => {
     const bomb = `a: &a [x,x]\nb: &b [*a,*a]\n${'c: [*b]\n'.repeat(5)}kind: Namespace\n`;
     expect(

@@ -22,14 +22,18 @@ const HOLDS_DATA: ReadonlySet<string> = new Set([
 ]);
 /** `kind: Kustomization` of kustomize itself declares no object. */
 const NO_OBJECT: ReadonlySet<string> = new Set(['kustomize.config.k8s.io']);
-const KUSTOMIZATION = /(^|\/)kustomization\.ya?ml$/;
-const FOLDER_FILES = ['kustomization.yaml', 'kustomization.yml'];
+const KUSTOMIZATION = /(^|\/)(kustomization\.ya?ml|Kustomization)$/;
+const FOLDER_FILES = ['kustomization.yaml', 'kustomization.yml', 'Kustomization'];
+/** With another one of these, everything that a kustomization lists gets another name, and what had the old one goes. */
+const NAMING = ['namespace', 'namePrefix', 'nameSuffix'];
+/** A patch that takes an object away (kustomize, strategic merge patches). */
+const DELETES = /\$patch["']?[ \t]*:[ \t]*["']?delete\b/g;
 const MOST_READS = 50;
 const MOST_SHOWN = 100;
 
 /**
- * Objects that hold data and are declared before and no more after: deleted, taken out of a file, or no longer listed in a
- * `kustomization.yaml`. An object that moves to another file stays.
+ * Objects that hold data and are declared before and no more after: deleted, taken out of a file, no longer listed in a
+ * `kustomization.yaml`, or renamed by it. An object that moves to another file stays.
  *
  * @param read a file that did not change, for what a kustomization no longer lists
  * @returns lines for a person, `PersistentVolumeClaim shop/data (apps/shop/pvc.yaml)`
@@ -39,15 +43,16 @@ export async function prunesOf(
   after: readonly FileText[],
   read: (path: string) => Promise<string | null>,
 ): Promise<string[]> {
-  const unlisted = await unlistedBy(before, after, read);
-  const gone = [...before, ...unlisted].flatMap(({ path, text }) => declaredIn(path, text)).filter(holdsData);
+  const { files: unlisted, unread } = await unlistedBy(before, after, read);
+  const isListed = ({ path }: FileText) => unlisted.every((one) => one.path !== path);
+  const gone = [...before.filter(isListed), ...unlisted].flatMap(({ path, text }) => declaredIn(path, text)).filter(holdsData);
   const left = new Map<string, number>();
-  for (const one of after.flatMap(({ path, text }) => declaredIn(path, text)))
+  for (const one of after.filter(isListed).flatMap(({ path, text }) => declaredIn(path, text)))
     left.set(keyOf(one), (left.get(keyOf(one)) ?? 0) + 1);
-  const lines: string[] = [];
+  const lines: string[] = [...unread.map((path) => `what ${path} declares`), ...deletedByPatch(before, after)];
   for (const one of gone) {
     const key = keyOf(one);
-    const count = unlisted.some(({ path }) => path === one.path) ? 0 : (left.get(key) ?? 0);
+    const count = left.get(key) ?? 0;
     if (count > 0) left.set(key, count - 1);
     else lines.push(`${one.kind} ${[one.namespace, one.name || '?'].filter((part) => part !== '').join('/')} (${one.path})`);
   }
@@ -63,56 +68,85 @@ function keyOf({ group, kind, namespace, name, path }: Declared): string {
   return JSON.stringify(name === '' ? [group, kind, path] : [group, kind, namespace, name]);
 }
 
-/** Files and folders that a kustomization listed before and does not after, as far as they can be read. */
+/** Files that have more patches after which delete an object than before. */
+function deletedByPatch(before: readonly FileText[], after: readonly FileText[]): string[] {
+  const count = (texts: readonly FileText[], path: string) =>
+    texts.find((one) => one.path === path)?.text?.match(DELETES)?.length ?? 0;
+  const paths = after.map(({ path }) => path).filter((path) => count(after, path) > count(before, path));
+  return paths.map((path) => `what a patch deletes ($patch: delete, ${path})`);
+}
+
+/** Files and folders that a kustomization listed before and does not after, or lists under other names. */
 async function unlistedBy(
   before: readonly FileText[],
   after: readonly FileText[],
   read: (path: string) => Promise<string | null>,
-): Promise<FileText[]> {
+): Promise<{ files: FileText[]; unread: string[] }> {
+  const earlier = new Map(before.map(({ path, text }) => [path, text]));
   const later = new Map(after.map(({ path, text }) => [path, text]));
-  const changed = new Set(before.map(({ path }) => path));
   const listedAfter = new Set(
     after.filter(({ path }) => KUSTOMIZATION.test(path)).flatMap(({ path, text }) => resourcesOf(path, text)),
   );
   const waiting = before
-    .filter(({ path, text }) => KUSTOMIZATION.test(path) && text !== null && (later.get(path) ?? null) !== null)
-    .flatMap(({ path, text }) => resourcesOf(path, text))
-    .filter((path) => !listedAfter.has(path));
-  const found: FileText[] = [];
-  for (let reads = 0; waiting.length > 0 && reads < MOST_READS; reads += 1) {
+    .filter(({ path }) => KUSTOMIZATION.test(path))
+    .flatMap(({ path, text }) => {
+      const isRenamed = namingOf(text) !== namingOf(later.get(path) ?? null);
+      return resourcesOf(path, text).filter((one) => isRenamed || !listedAfter.has(one));
+    });
+  const files: FileText[] = [];
+  const unread: string[] = [];
+  for (let reads = 0; waiting.length > 0; reads += 1) {
     const path = waiting.shift() ?? '';
-    if (changed.has(path)) continue;
-    const text = await read(path);
-    if (text !== null) {
-      found.push({ path, text });
+    // A file that is deleted is compared as such: what it declared may have moved.
+    if (files.some((one) => one.path === path) || (earlier.has(path) && (later.get(path) ?? null) === null)) continue;
+    if (reads >= MOST_READS || path.includes('://')) {
+      unread.push(path);
       continue;
     }
+    const text = earlier.get(path) ?? (await read(path));
+    if (text !== null) {
+      files.push({ path, text });
+      continue;
+    }
+    let isFolder = false;
     for (const file of FOLDER_FILES) {
       const inner = await read(`${path}/${file}`);
       if (inner === null) continue;
+      isFolder = true;
       waiting.push(...resourcesOf(`${path}/${file}`, inner));
       break;
     }
+    if (!isFolder) unread.push(path);
   }
-  return found;
+  return { files, unread };
+}
+
+/** What a kustomization makes of the names of all that it lists. */
+function namingOf(text: string | null): string {
+  const value = kustomizationIn(text);
+  return JSON.stringify(NAMING.map((key) => value?.[key] ?? ''));
 }
 
 /** Paths that a kustomization lists, from the root of the repository. */
 function resourcesOf(path: string, text: string | null): string[] {
-  if (text === null) return [];
-  let value: unknown;
-  try {
-    value = parse(text, { maxAliasCount: 100 });
-  } catch {
-    // A kustomization that cannot be read lists nothing that could be compared.
-    return [];
-  }
-  if (!isRecord(value)) return [];
+  const value = kustomizationIn(text);
+  if (value === null) return [];
   const folder = path.split('/').slice(0, -1);
   return ['resources', 'bases', 'components']
     .flatMap((key) => (Array.isArray(value[key]) ? (value[key] as unknown[]) : []))
-    .filter((entry): entry is string => typeof entry === 'string' && !entry.includes('://'))
-    .flatMap((entry) => resolved(folder, entry));
+    .filter((entry): entry is string => typeof entry === 'string')
+    .flatMap((entry) => (entry.includes('://') ? [entry] : resolved(folder, entry)));
+}
+
+/** @returns null for one that cannot be read: it lists nothing that could be compared */
+function kustomizationIn(text: string | null): Record<string, unknown> | null {
+  if (text === null) return null;
+  try {
+    const value: unknown = parse(text, { maxAliasCount: 100 });
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 /** @returns none for a path that leaves the repository */

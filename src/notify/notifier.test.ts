@@ -35,6 +35,8 @@ describe('the notifier', () => {
   let routes: Route[];
   let sent: string[];
   let fail: CodedError | null;
+  /** What happens while a channel takes its time. */
+  let slow: (() => Promise<void>) | null;
 
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'davylamp-notify-'));
@@ -45,6 +47,7 @@ describe('the notifier', () => {
     routes = [];
     sent = [];
     fail = null;
+    slow = null;
   });
   afterEach(async () => {
     await store.close();
@@ -58,6 +61,7 @@ describe('the notifier', () => {
     async send(notice, thread) {
       if (fail !== null && name === 'chat') throw fail;
       sent.push(`${name} ${notice.id} ${thread ?? '-'}`);
+      await slow?.();
       return { thread: thread ?? `${name}-thread-${notice.id}` };
     },
   });
@@ -149,6 +153,21 @@ describe('the notifier', () => {
       await one.tell(`rb-${rollback}`);
     }
     expect(sent).toEqual(['chat fleet-7-held -']);
+  });
+
+  it('leaves a notice to the process that sends it, however long its channels take', async () => {
+    notices = [noticeAt(1)];
+    const names = ['a', 'b', 'c', 'd', 'e'];
+    const another = notifier('two', names);
+    const takesLong = async (): Promise<void> => {
+      now += 20_000;
+      slow = null;
+      await another.tell('rb-1');
+      slow = takesLong;
+    };
+    slow = takesLong;
+    await notifier('one', names).tell('rb-1');
+    expect(sent).toEqual(names.map((name) => `${name} rb-1-1 -`));
   });
 
   it('tells no old stories to a channel that is new', async () => {

@@ -129,7 +129,9 @@ export class Notifier {
         // Written down at once: what is sent next may be the last thing this process does.
         const next = await this.#context.store.get('notice', incident);
         if (next === undefined || logIn(next).claim?.by !== this.#context.self) return false;
-        await this.#stored(incident, next, { channels, claim: claimed.claim });
+        // The claim goes on from here: several channels that time out take longer than one claim lasts.
+        const until = this.#context.clock.now() + CLAIM_MS;
+        await this.#stored(incident, next, { channels, claim: { by: this.#context.self, until } });
       }
       const last = await this.#context.store.get('notice', incident);
       if (last !== undefined && logIn(last).claim?.by === this.#context.self) {

@@ -133,17 +133,22 @@ class Settings {
     return [...this.#changed].sort().map((path) => ({ path, content: this.#texts?.get(path) ?? null }));
   }
 
-  /** Changes the first file in which there is something to change; null when there is none. */
+  /**
+   * Changes the file in which there is something to change; null when there is none, and when there are several: to guess
+   * which one is meant would change another team's settings, and leave the right ones as they are.
+   */
   async change(edit: (text: string) => Setting | null): Promise<string | null> {
     this.#texts ??= await this.#read();
-    for (const [path, text] of this.#texts) {
+    const found = [...this.#texts].flatMap(([path, text]) => {
       const next = edit(text);
-      if (next === null) continue;
-      this.#texts.set(path, next.text);
-      if (next.text !== text) this.#changed.add(path);
-      return `${next.did} (${path})`;
-    }
-    return null;
+      return next === null ? [] : [{ path, text, next }];
+    });
+    const [only] = found;
+    if (only === undefined || found.length > 1) return null;
+    const { path, text, next } = only;
+    this.#texts.set(path, next.text);
+    if (next.text !== text) this.#changed.add(path);
+    return `${next.did} (${path})`;
   }
 
   async #read(): Promise<Map<string, string>> {

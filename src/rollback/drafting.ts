@@ -33,7 +33,7 @@ const DIFF_LIMIT = 20_000;
 const MOST_UNDONE = 100;
 /** Manifests that are compared for what they delete; a larger plan is looked at by a person (guard `destructive_prune`). */
 const MOST_MANIFESTS = 200;
-const MANIFEST = /\.(ya?ml|json)$/i;
+const MANIFEST = /\.(ya?ml|json)$|(^|\/)Kustomization$/i;
 
 interface Work {
   context: ExecutorContext;
@@ -253,7 +253,12 @@ async function prunedBy({ repository, head, signal }: Work, commit: string, chan
   if (manifests.length > MOST_MANIFESTS) return [`more than ${MOST_MANIFESTS} manifests change; look through the diff`];
   const textsAt = async (at: string): Promise<FileText[]> =>
     Promise.all(manifests.map(async (path) => ({ path, text: await repository.readFile(at, path, signal) })));
-  return prunesOf(await textsAt(head), await textsAt(commit), (path) => repository.readFile(head, path, signal));
+  const [before, after] = [await textsAt(head), await textsAt(commit)];
+  // A bundle of 2 MiB, a link or a text in another encoding: what it declares is not known, and it may be much.
+  const unread = before.flatMap(({ path, text }) => (text === null ? [path] : []));
+  const there = unread.length === 0 ? [] : await repository.filesAt(head, unread, unread.length, signal);
+  const unclear = there.map((path) => `what ${path} declares (it cannot be read; look through the diff)`);
+  return [...unclear, ...(await prunesOf(before, after, (path) => repository.readFile(head, path, signal)))];
 }
 
 function listed(paths: readonly string[]): string {

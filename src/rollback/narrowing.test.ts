@@ -56,6 +56,29 @@ describe('a narrow plan', () => {
     expect(await run([tag], good, bad, head)).toMatchObject({ kind: 'fault', code });
   });
 
+  it('holds where the value as it was written would mean something else here, or more than the field would change', async () => {
+    const cases = [
+      ['image:\n  tag: a, b\n', 'image:\n  tag: c\n', 'image: {tag: c}\n'],
+      ['image:\n  tag: &t "1"\nproxy: *t\n', 'image:\n  tag: &t "2"\nproxy: *t\n'],
+      ['image:\n  tag: 1.1\n', 'image:\n  tag:\n'],
+      ['image:\n  tag: !!str 1.10\n', 'image:\n  tag: "2"\n'],
+      ['image: &i\n  tag: "1"\nproxy:\n  <<: *i\n', 'image: &i\n  tag: "2"\nproxy:\n  <<: *i\n'],
+    ];
+    for (const [good = '', bad = '', head = bad] of cases) {
+      expect(await run([tag], good, bad, head), head).toMatchObject({ kind: 'fault', code: 'version_field_unwritable' });
+    }
+    const twice = 'x: &v "2"\nimages:\n  - newTag: *v\n    name: registry/shop\n';
+    expect(await run([image], 'images:\n  - newTag: "1"\n    name: registry/shop\n', twice)).toMatchObject({ kind: 'fault' });
+  });
+
+  it('takes numbers for what is written: 1.10 is another version than 1.1', async () => {
+    const found = await run([tag], 'image:\n  tag: 1.10\n', 'image:\n  tag: 1.1\n');
+    expect(found).toMatchObject({
+      edits: [{ content: 'image:\n  tag: 1.10\n' }],
+      notes: [expect.stringContaining('1.1 -> 1.10')],
+    });
+  });
+
   it('holds where no field is declared, or a file is gone', async () => {
     expect(await run([], 'a: 1\n', 'a: 2\n')).toMatchObject({ code: 'version_field_missing' });
     const gone = { good: async () => 'image: {tag: 1}', bad: async () => 'image: {tag: 2}', head: async () => null };

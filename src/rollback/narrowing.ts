@@ -1,4 +1,14 @@
-import { documentsOf, pathOf, replaced, scalarAt, withKey, without, type Step } from '../manifests/field.ts';
+import {
+  documentsOf,
+  isSetAlone,
+  pathOf,
+  replaced,
+  scalarAt,
+  withKey,
+  without,
+  type Found,
+  type Step,
+} from '../manifests/field.ts';
 import type { FileEdit } from '../git/port.ts';
 import type { Policy, VersionField } from './policy.ts';
 
@@ -115,9 +125,9 @@ function changeAt(steps: readonly Step[], { good, bad, head }: Three, mayBeAbsen
   if (!mayBeAbsent && (before === null || broke === null || now === null)) {
     return { kind: 'fault', code: 'version_field_missing', why: 'is not there; check versionFields' };
   }
-  if (before?.value === broke?.value) return { kind: 'same' };
-  if (now?.value === before?.value) return { kind: 'back' };
-  if (now?.value !== broke?.value) {
+  if (isSame(before, broke)) return { kind: 'same' };
+  if (isSame(now, before)) return { kind: 'back' };
+  if (!isSame(now, broke)) {
     return {
       kind: 'fault',
       code: 'version_moved',
@@ -125,9 +135,14 @@ function changeAt(steps: readonly Step[], { good, bad, head }: Three, mayBeAbsen
     };
   }
   const text = set(steps, head, { documents: documents.head, now, raw: before?.raw ?? null });
-  if (text === null)
+  if (text === null || !isSetAlone(head, text, steps, before?.value))
     return { kind: 'fault', code: 'version_field_unwritable', why: 'is written in a way that cannot be set back alone' };
   return { kind: 'text', text, from: broke?.raw ?? 'nothing', to: before?.raw ?? 'nothing' };
+}
+
+/** Numbers are the same where they are written so: 1.10 is another version than 1.1, and 010 means 8 to some. */
+function isSame(one: Found | null, other: Found | null): boolean {
+  return one?.value === other?.value && (typeof one?.value !== 'number' || one.raw === other?.raw);
 }
 
 function set(

@@ -52,7 +52,6 @@ export class ReturnWatch {
     if (plan === null || revertCommit === null || plan.changed.length === 0) return false;
     const { head } = await repository.refresh(signal);
     if (this.#looked.get(rollback.id) === head) return false;
-    this.#looked.set(rollback.id, head);
     // What others own of a joint plan may go its own way meanwhile.
     const own = plan.changed.filter((path) => isWithin(path, policyOf(this.#context, rollback).paths));
     const paths = own.length === 0 ? plan.changed : own;
@@ -60,6 +59,8 @@ export class ReturnWatch {
       repository.contentOf(head, paths, signal),
       repository.contentOf(plan.head, paths, signal),
     ]);
+    // What could not be read, or not be told of, is looked at again.
+    if (now !== before) this.#looked.set(rollback.id, head);
     return now === before;
   }
 

@@ -321,6 +321,20 @@ describe('what is known of the revision', () => {
     expect(await code({ requestedBy: 'alert', analysis: null })).toBe('too_old');
   });
 
+  it('5.5 counts what is known of the guilty commit where the revision is the head of a repository of many applications', async () => {
+    const head = await git.commit('mail 1', { 'apps/mail/rollout.yaml': 'version: 1\n' });
+    world.state = { canary: head, stable: good, synced: head, phase: 'progressing' };
+    const judged = () => code({ badCommit: head });
+    expect(await judged()).toBeNull();
+    world.ledger.set(bad, { standing: 'good', by: 'ada', reason: 'the cache was down' });
+    expect(await judged()).toBe('marked_good');
+    world.ledger.set(bad, { standing: 'suspect', by: 'rollback', reason: 'it did not help' });
+    expect(await judged()).toBe('suspect_revision');
+    const longAgo = new Date(now - 90 * 24 * HOUR).toISOString();
+    world.ledger.set(bad, { standing: 'good', rank: 'proved', by: 'analysis', firstLiveAt: longAgo });
+    expect(await judged()).toBe('too_old');
+  });
+
   it('holds what is suspect', async () => {
     world.ledger.set(bad, { standing: 'suspect', by: 'rollback', reason: 'it did not help' });
     expect(await code()).toBe('suspect_revision');

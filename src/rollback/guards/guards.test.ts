@@ -226,6 +226,18 @@ describe('guards', () => {
     expect(allHolding(guardFacts())).toEqual([]);
   });
 
+  it.each([
+    'Revert "shop 1.1.0" (#7)',
+    'revert(shop): shop 1.1.0',
+    'Merge pull request #5 from acme/davylamp/rb-1f0a\n\nReverts the release',
+    'Merge pull request #5 from acme/undo\n\nRevert "shop 1.1.0"',
+    "Merge branch 'davylamp/rb-1f0a' into 'main'\n\nSee merge request acme/shop!5",
+    'Merge pull request \'Revert "shop 1.1.0"\' (#5) from undo into main',
+  ])('5.5 never revert a revert, merged ones included: %j', (message) => {
+    const bad = commitFacts({ message, subject: message.split('\n')[0] ?? '' });
+    expect(codeOf({ bad })).toBe('reverts_a_revert');
+  });
+
   it.each(CASES)('hold with $code, and say why: $says', ({ code, facts, says }) => {
     const held = heldBy(guardFacts(facts));
     expect(held?.code).toBe(code);

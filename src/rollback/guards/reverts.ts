@@ -4,11 +4,22 @@ import type { Guard } from './facts.ts';
 /** Branches of ours begin so, followed by the id of the rollback. */
 export const OWN_BRANCHES = 'davylamp/';
 
+/**
+ * How a revert tells itself: git's own words and subject, our trailers, `revert: …` of the Conventional Commits; and, of a
+ * merge, the title of what was merged (a line of its own at GitHub and GitLab, quoted at Gitea), or our branch.
+ */
+const SAYS_REVERT: readonly RegExp[] = [
+  /^Revert "/m,
+  /^Merge pull request 'Revert "/,
+  /^revert(\([^)]*\))?!?: /i,
+  /^(Reverts|Davylamp-Rollback): /m,
+  /^This reverts commit [0-9a-f]{7,}/m,
+  /^Merge[^\n]*[\s'/]davylamp\/rb-[0-9a-f]+/,
+];
+
 /** design 5.5: our own revert and anybody's revert are never reverted without a person. */
 export const revertsARevert: Guard = ({ bad }) =>
-  bad.subject.startsWith('Revert "') ||
-  /^(Reverts|Davylamp-Rollback): /m.test(bad.message) ||
-  /^This reverts commit [0-9a-f]{7,}/m.test(bad.message)
+  SAYS_REVERT.some((sign) => sign.test(bad.message)) || SAYS_REVERT.some((sign) => sign.test(bad.subject))
     ? {
         code: 'reverts_a_revert',
         sentence: `the bad commit is itself a revert ("${bad.subject.slice(0, 120)}"); reverting it would bring back what was taken out: approve it, or fix forward`,

@@ -1,6 +1,7 @@
 import type { Analysis } from '../../analysis/record.ts';
 import type { CommitFacts, Repository } from '../../git/port.ts';
 import type { LedgerEntry } from '../../ledger/record.ts';
+import { isPerson } from '../../ledger/rules.ts';
 import { policyOf, type ExecutorContext } from '../context.ts';
 import type { GuardFacts } from '../guards/facts.ts';
 import { rollbackId } from '../identity.ts';
@@ -9,17 +10,26 @@ import { isWithin } from '../paths.ts';
 import type { Plan, Rollback } from '../record.ts';
 import { rollbackIn } from '../stored.ts';
 
-/** What is known of the bad revision, and since when it is live as far as anybody knows. */
+/**
+ * What is known of the bad revision and of the commit that brought it, which is an older one where the revision is the head
+ * of a repository of many applications; and since when it is live as far as anybody knows.
+ */
 export async function standingOf(
   context: ExecutorContext,
   rollback: Rollback,
   bad: CommitFacts,
 ): Promise<Pick<GuardFacts, 'known' | 'liveSince'>> {
-  const [known, analysis] = await Promise.all([
-    context.ledger.entry(rollback.application, rollback.badCommit),
+  const { application, badCommit } = rollback;
+  const [judged, brought, analysis] = await Promise.all([
+    context.ledger.entry(application, badCommit),
+    bad.sha === badCommit ? null : context.ledger.entry(application, bad.sha),
     rollback.analysis === null ? undefined : context.store.get('analysis', rollback.analysis),
   ]);
-  return { known, liveSince: liveSinceOf(known, analysis?.value as Analysis | undefined, rollback, bad) };
+  // What a person has said of the commit that would be reverted counts as what was said of the revision does.
+  const known = brought !== null && (brought.standing === 'suspect' || isPerson(brought.by)) ? brought : judged;
+  const liveSince = liveSinceOf(judged, analysis?.value as Analysis | undefined, rollback, bad);
+  const before = brought?.firstLiveAt ?? null;
+  return { known, liveSince: before === null ? liveSince : Math.min(liveSince ?? Infinity, Date.parse(before)) };
 }
 
 function liveSinceOf(
