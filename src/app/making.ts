@@ -41,7 +41,8 @@ export interface MakingDependencies {
 /** How the parts of one configuration are made: what each adapter is given stands here and nowhere else. */
 export interface Makers {
   source(name: string, config: ResolvedSource): Promise<MetricSource>;
-  delivery(application: string, config: ResolvedDelivery): Promise<Delivery>;
+  /** @param repository address of the application's repository, to tell its revisions from those of others */
+  delivery(application: string, config: ResolvedDelivery, repository?: string): Promise<Delivery>;
   /** @throws CodedError `forge_invalid` */
   forge(name: string, config: ResolvedRepository): Promise<Forge>;
   channel(name: string, config: ChannelConfig): Promise<Channel>;
@@ -84,9 +85,11 @@ export function createMakers({ clusters }: Pick<ResolvedConfig, 'clusters'>, dep
       const source = await createSource(name, config, { http, clock, readSecret: secretOf(`sources.${name}`) });
       return tracedSource(tracing, name, source);
     },
-    async delivery(application, config) {
+    async delivery(application, config, repository) {
       const readDeliverySecret = secretOf(`applications.${application}.delivery`);
-      const inCluster = isInCluster(config) ? { kubernetes: await (kubernetes ??= kubernetesOf()) } : {};
+      const inCluster = isInCluster(config)
+        ? { kubernetes: { ...(await (kubernetes ??= kubernetesOf())), ...(repository !== undefined && { repository }) } }
+        : {};
       const delivery = await createDelivery(application, config, { http, readSecret: readDeliverySecret, ...inCluster });
       return tracedDelivery(tracing, application, delivery);
     },

@@ -136,7 +136,11 @@ export class LiveParts {
     const makers = createMakers(config, this.#deps);
     const { clusters } = config;
     // A delivery is another one when its cluster is, too.
-    const deliveries = mapped(config.applications, ({ delivery }) => ({ delivery, ...(isInCluster(delivery) && { clusters }) }));
+    const deliveries = mapped(config.applications, ({ delivery, repository }) => ({
+      delivery,
+      url: config.repositories[repository]?.url,
+      ...(isInCluster(delivery) && { clusters }),
+    }));
     return {
       config,
       // Before the adapters, so that a contradiction is found before anything is opened.
@@ -149,7 +153,9 @@ export class LiveParts {
       forges: await made(config.repositories, before?.forges, fresh, (name, repository) => makers.forge(name, repository)),
       channels: await made(config.notify.channels, before?.channels, fresh, (name, channel) => makers.channel(name, channel)),
       sources: await made(config.sources, before?.sources, fresh, (name, source) => makers.source(name, source)),
-      deliveries: await made(deliveries, before?.deliveries, fresh, (name, { delivery }) => makers.delivery(name, delivery)),
+      deliveries: await made(deliveries, before?.deliveries, fresh, (name, { delivery, url }) =>
+        makers.delivery(name, delivery, url),
+      ),
     };
   }
 

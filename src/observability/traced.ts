@@ -16,6 +16,9 @@ export function tracedDelivery(tracing: Tracing | null, application: string, del
     abort: 'davylamp.delivery.abort',
     annotate: 'davylamp.delivery.annotate',
     sync: 'davylamp.delivery.sync',
+    locate: 'davylamp.delivery.locate',
+    banner: 'davylamp.delivery.banner',
+    promote: 'davylamp.delivery.promote',
   };
   return wrapped(tracing, delivery, calls, {
     'davylamp.application.name': application,
