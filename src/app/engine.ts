@@ -19,7 +19,7 @@ import type { Rollback } from '../rollback/record.ts';
 import { Rollbacks } from '../rollback/rollbacks.ts';
 import type { Store } from '../store/port.ts';
 import type { LiveParts } from './parts.ts';
-import { tellAnalysis, tellRollback } from './telling.ts';
+import { tellAnalysis, tellRollback, tellingReads } from './telling.ts';
 
 const LOOKUP_TIMEOUT_MS = 10_000;
 
@@ -87,6 +87,7 @@ export function createEngine(deps: EngineDependencies) {
       timeline.see(application, state).catch(complain('what is released could not be stored'));
     },
   });
+  const tellRead = tellingReads(log, clock);
   const conductor = new Conductor({
     store,
     clock,
@@ -104,7 +105,10 @@ export function createEngine(deps: EngineDependencies) {
       return { rollback: analysis.rollback };
     },
     onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
-    onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
+    onRead: ({ source, missing, seconds }) => {
+      metrics.sourceRead(source, missing.length === 0 ? 'ok' : 'missing', seconds);
+      tellRead(source, missing);
+    },
     onSettled: (analysis) => tellAnalysis(analysis, log, metrics),
   });
   const reconciler = new Reconciler({
