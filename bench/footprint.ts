@@ -18,7 +18,7 @@ const TEMPLATE = fileURLToPath(new URL('../../examples/demo/template.yaml', impo
 const STARTS = 7;
 const SETTLE_MS = 60_000;
 const READY_LIMIT_MS = 1_500;
-const MEMORY_LIMIT_MB = 120;
+const MEMORY_LIMIT_MB = 105;
 
 async function metricsPage() {
   const bounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

@@ -4,11 +4,19 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 /** A whole davylamp as a process, and the metrics page of a healthy shop, for benches that let releases pass by. */
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
+const PROBE = new URL('./heap-probe.js', import.meta.url);
 const REQUESTS_PER_MS = 20;
+
+/** What was alive in the heap after a full collection of garbage. */
+export interface Alive {
+  at: number;
+  heapMb: number;
+}
 
 /** A page whose counters grow with the clock; it can be made to take requests and never answer. */
 export async function startPage() {
@@ -37,12 +45,18 @@ export async function startPage() {
   };
 }
 
-/** Writes a configuration with one application whose releases are only judged. JSON is YAML. */
+/** Writes a configuration with applications (one, `shop`, by default) whose releases are only judged. JSON is YAML. */
 export async function writeConfig(
   folder: string,
-  settings: { page: string; storage: object; template: { every: string; for: string }; more?: object },
+  settings: {
+    page: string;
+    storage: object;
+    template: { every: string; for: string };
+    applications?: readonly string[];
+    more?: object;
+  },
 ): Promise<string> {
-  const { page, storage, template, more = {} } = settings;
+  const { page, storage, template, applications = ['shop'], more = {} } = settings;
   const counter = (codes: string) => ({ counter: `http_requests_total{service="\${service}"${codes}}` });
   const config = {
     server: { listen: '127.0.0.1:0' },
@@ -54,15 +68,18 @@ export async function writeConfig(
     },
     // Nothing listens there, and nothing needs it: no release fails.
     repositories: { deploy: { url: 'https://127.0.0.1:1/deploy.git', refreshEvery: '1h' } },
-    applications: {
-      shop: {
-        repository: 'deploy',
-        paths: ['apps/shop'],
-        delivery: { type: 'none' },
-        template: 'shop',
-        arguments: { service: 'shop' },
-      },
-    },
+    applications: Object.fromEntries(
+      applications.map((name) => [
+        name,
+        {
+          repository: 'deploy',
+          paths: [`apps/${name}`],
+          delivery: { type: 'none' },
+          template: 'shop',
+          arguments: { service: 'shop' },
+        },
+      ]),
+    ),
     templates: {
       shop: {
         ...template,
@@ -80,17 +97,25 @@ export async function writeConfig(
   return file;
 }
 
-export async function startDavylamp(config: string) {
+/** @param onCollected is told of each full collection of garbage that happens by itself */
+export async function startDavylamp(config: string, onCollected?: (alive: Alive) => void) {
   const environment = { ...process.env, DAVYLAMP__LOG__LEVEL: 'info' };
-  const child = spawn(process.execPath, [MAIN, 'serve', '--config', config], {
+  const preload = onCollected === undefined ? [] : ['--import', PROBE.href];
+  const child = spawn(process.execPath, [...preload, MAIN, 'serve', '--config', config], {
     env: environment,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'inherit', onCollected === undefined ? 'ignore' : 'pipe'],
   });
   // A bench that fails leaves no process behind.
   process.once('exit', () => child.kill('SIGKILL'));
+  const told = child.stdio[3];
+  if (onCollected !== undefined && told instanceof Readable) {
+    createInterface({ input: told }).on('line', (line) => onCollected(JSON.parse(line) as Alive));
+  }
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+  const { stdout } = child;
+  if (stdout === null) throw new Error('the output of davylamp is not read');
   const address = await new Promise<string>((done, fail) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
+    createInterface({ input: stdout }).on('line', (line) => {
       const entry = JSON.parse(line) as { msg: string; address?: string };
       if (entry.msg === 'ready' && entry.address !== undefined) done(entry.address);
     });
@@ -109,10 +134,11 @@ export async function startDavylamp(config: string) {
     signal: (name: NodeJS.Signals) => void child.kill(name),
     exited,
     /** Linux only: reads /proc. */
-    async resources(): Promise<{ residentMb: number; handles: number }> {
+    async resources(): Promise<{ residentMb: number; ownMb: number; handles: number }> {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
       const handles = (await readdir(`/proc/${child.pid}/fd`)).length;
-      return { residentMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024, handles };
+      const size = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1_024;
+      return { residentMb: size('VmRSS'), ownMb: size('RssAnon'), handles };
     },
   };
 }
@@ -123,8 +149,7 @@ export function option(name: string): string | undefined {
   return at === -1 ? undefined : process.argv[at + 1];
 }
 
-export function storageOption(): object {
-  const url = option('redis');
+export function storageOption(url = option('redis')): object {
   return url === undefined
     ? { kind: 'embedded', path: './data' }
     : { kind: 'redis', url, prefix: `bench-${process.pid}`, path: './data' };

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import process from 'node:process';
-import v8 from 'node:v8';
 import { EXIT, unknown, type CommandEntry } from './cli/command-line.ts';
 import { commandHelp, helpText } from './cli/help.ts';
+import { keepHeapSmall, openHeap } from './heap.ts';
 
 /** Every command by name. The code of a command, and what it needs, is loaded when it is called. */
 const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
@@ -13,15 +13,11 @@ const COMMANDS: ReadonlyMap<string, CommandEntry> = new Map([
       summary: 'Runs the service.',
       service: true,
       load: async () => {
-        // What start-up leaves behind would let the young generation grow by 30 MB, which an idle service keeps.
-        v8.setFlagsFromString('--semi-space-growth-factor=1');
-        // On a busy machine V8 waits until a heap is four times what is alive: 100 MB more, and back, within minutes.
-        v8.setFlagsFromString('--heap-growing-percent=60');
+        keepHeapSmall();
         const [{ serveWith }, { buildApp }] = await Promise.all([import('./cli/serve.ts'), import('./app.ts')]);
         return serveWith(async (loaded, options) => {
           const app = await buildApp(loaded, options);
-          // Under load a small young generation costs a tenth of the processor time.
-          v8.setFlagsFromString('--semi-space-growth-factor=2');
+          openHeap();
           return app;
         });
       },

@@ -32,13 +32,14 @@ const EDGES = ['version', 'background'];
 
 /** Which rooms a room may import, itself aside. A room is a folder of src, or a file that stands there alone. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  main: ['app', 'cli', 'config', 'http', ...PURE],
+  main: ['app', 'cli', 'config', 'heap', 'http', ...PURE],
   app: ['config', 'net', ...ADAPTERS, ...EDGES, ...PURE],
   cli: ['config', 'version', 'crash-points', ...PURE],
   ...Object.fromEntries(ADAPTERS.map((room) => [room, ['config', ...PURE]])),
   config: PURE,
   net: BASE,
   ...Object.fromEntries(EDGES.map((room) => [room, BASE])),
+  heap: [],
   'crash-points': PURE,
   commit: BASE,
   alerts: [...PURE, ...STORING],

@@ -20,6 +20,8 @@ export interface AlertHandlingContext {
   windowMs: number;
   /** @param outcome `analysis`, `rollback`, `ignored`, `revision_unknown`, `failed`, `resolved` */
   onAlert: (application: string, outcome: string) => void;
+  /** What was written down of alerts that came together. */
+  onDecided?: (entries: readonly JournalEntry[]) => void;
 }
 
 /** Alerts that are decided in one commit; with their entries below what one takes. */
@@ -114,7 +116,7 @@ class Run {
 
   /** Decides and stores. @returns what was decided by this webhook and has its consequence still to come */
   async #decided(notices: readonly Notice[]): Promise<Due[]> {
-    const { store, onAlert } = this.#context;
+    const { store, onAlert, onDecided } = this.#context;
     for (let tries = 1; ; tries++) {
       this.#signal.throwIfAborted();
       const records = await recordsOf(store, 'alert', notices.map(alertIdOf));
@@ -142,6 +144,7 @@ class Run {
       if (writes.length === 0) return due;
       if (await committed(store, writes, entries)) {
         for (const { event, application } of entries) onAlert(application, event.slice('alert.'.length));
+        onDecided?.(entries);
         return due;
       }
       if (tries >= MOST_TRIES) throw contended();
@@ -204,7 +207,7 @@ class Run {
   }
 
   async #markDone(ended: readonly { due: Due; failure: { code: string; sentence: string } | null }[]): Promise<void> {
-    const { store, onAlert } = this.#context;
+    const { store, onAlert, onDecided } = this.#context;
     let left = ended;
     for (let tries = 1; left.length > 0; tries++) {
       const entries = left.flatMap(({ due, failure }) => {
@@ -215,6 +218,7 @@ class Run {
       );
       if (await committed(store, writes, entries)) {
         for (const { application } of entries) onAlert(application, 'failed');
+        onDecided?.(entries);
         return;
       }
       if (tries >= MOST_TRIES) throw contended();

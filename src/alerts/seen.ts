@@ -20,11 +20,11 @@ const FNV_PRIME = 0x0100_0193;
  * out the oldest one there.
  */
 export class RecentNotices {
-  readonly #hashes = new Int32Array(SLOTS);
+  #hashes = new Int32Array();
   /** Of each slot the fingerprint, the beginning, the application and the status, side by side: one look at the memory. */
-  readonly #texts: string[] = Array.from({ length: SLOTS * TEXTS }, () => '');
+  #texts: string[] = [];
   /** When it was stored, on the clock. */
-  readonly #times = new Float64Array(SLOTS).fill(NEVER);
+  #times = new Float64Array();
   #claims: number[] = [];
 
   /** Whether it is known to be stored. */
@@ -35,6 +35,7 @@ export class RecentNotices {
 
   /** Takes a notice for the write that comes next. @returns false when it is stored, or was taken before */
   claim(notice: Notice, now: number): boolean {
+    if (this.#times.length === 0) this.#make();
     const { alert, application, status } = notice;
     const hash = hashOf(notice);
     let at = this.#find(notice, hash);
@@ -66,6 +67,13 @@ export class RecentNotices {
   clear(): void {
     this.#times.fill(NEVER);
     this.#claims = [];
+  }
+
+  /** With the first notice: where none ever comes it would be a hundredth of the memory of the process. */
+  #make(): void {
+    this.#hashes = new Int32Array(SLOTS);
+    this.#texts = Array.from({ length: SLOTS * TEXTS }, () => '');
+    this.#times = new Float64Array(SLOTS).fill(NEVER);
   }
 
   #isFresh(at: number, now: number): boolean {

@@ -14,14 +14,14 @@ const texts = (description: string) =>
     additionalProperties: Type.String({ maxLength: MAX_LABEL_CHARACTERS }),
     description,
   });
-const time = (description: string) => Type.String({ pattern: TIME, description: `${description} (RFC 3339)` });
+const time = (description: string) => Type.String({ pattern: TIME, description: `Time of RFC 3339: ${description}` });
 
 export const AlertmanagerAlert = Type.Object({
   status: Type.Optional(Type.Enum(['firing', 'resolved'], { description: 'Without it, endsAt tells.' })),
   labels: texts('Any names; alertname is the one that is shown.'),
   annotations: Type.Optional(texts('Not used.')),
-  startsAt: time('When the alert began to fire'),
-  endsAt: Type.Optional(time('When it ended; 0001-01-01T00:00:00Z while it fires')),
+  startsAt: time('when the alert began to fire'),
+  endsAt: Type.Optional(time('when it ended; 0001-01-01T00:00:00Z while it fires')),
   generatorURL: Type.Optional(Type.String({ description: 'Not used.' })),
   fingerprint: Type.Optional(
     Type.String({ pattern: '^[!-~]{1,128}$', description: 'Hash of the labels; computed from them where it is missing.' }),

@@ -5,11 +5,13 @@ import type { AnalysedApplication } from './analyses.ts';
 import { queriesOf, type AnalysisPlan, type Side } from './plan.ts';
 import type { Analysis } from './record.ts';
 
+type Missing = Extract<SourceAnswer, { kind: 'missing' }>;
+
 export interface ReadingContext {
   clock: Clock;
   sources: ReadonlyMap<string, MetricSource>;
-  /** One read of one source: whether every query was answered, and how long it took. */
-  onRead(read: { source: string; complete: boolean; seconds: number }): void;
+  /** One read of one source: what it did not answer, and how long it took. */
+  onRead(read: { source: string; missing: readonly Missing[]; seconds: number }): void;
 }
 
 /** What all sources said about one window. */
@@ -48,8 +50,8 @@ export async function readTick(
       if (which !== 'all' && source.remembers !== (which === 'remembering')) return null;
       const since = context.clock.now();
       const reading = await source.read(queries, window, cursors[name], signal);
-      const complete = queries.every(({ id }) => reading.answers.get(id)?.kind !== 'missing');
-      context.onRead({ source: name, complete, seconds: (context.clock.now() - since) / 1_000 });
+      const missing = queries.map(({ id }) => reading.answers.get(id)).filter((answer) => answer?.kind === 'missing');
+      context.onRead({ source: name, missing, seconds: (context.clock.now() - since) / 1_000 });
       return { name, reading };
     }),
   );

@@ -10,6 +10,7 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { Store } from '../store/port.ts';
 import type { Engine } from './engine.ts';
+import { tellAlerts } from './telling.ts';
 
 /** The way of an alert: taken in, routed by the configuration as it is now, acted on through the use cases. */
 export function createAlerting(
@@ -67,6 +68,7 @@ export function createAlerting(
       return windowMs();
     },
     onAlert,
+    onDecided: (entries) => tellAlerts(entries, log),
   });
   return { inlet, handling, maxBodyBytes: config.maxBodyBytes };
 }

@@ -15,7 +15,7 @@ import type { JobQueue } from '../queue/port.ts';
 import type { Store } from '../store/port.ts';
 import type { LiveParts } from './parts.ts';
 import { createRolling } from './rolling.ts';
-import { tellAnalysis } from './telling.ts';
+import { tellAnalysis, tellingReads } from './telling.ts';
 
 const LOOKUP_TIMEOUT_MS = 10_000;
 
@@ -87,6 +87,7 @@ export function createEngine(deps: EngineDependencies) {
   });
   const rolling = createRolling({ store, queue, clock, parts, log, metrics, changes, analyses, timeline, reach, complain });
   const { rollbacks, ledgerWatch } = rolling;
+  const tellRead = tellingReads(log, clock);
   const conductor = new Conductor({
     store,
     clock,
@@ -104,7 +105,10 @@ export function createEngine(deps: EngineDependencies) {
       return { rollback: analysis.rollback };
     },
     onTick: ({ decided, seconds }) => metrics.tick(decided ? 'decided' : 'measured', seconds),
-    onRead: ({ source, complete, seconds }) => metrics.sourceRead(source, complete ? 'ok' : 'missing', seconds),
+    onRead: ({ source, missing, seconds }) => {
+      metrics.sourceRead(source, missing.length === 0 ? 'ok' : 'missing', seconds);
+      tellRead(source, missing);
+    },
     onSettled: (analysis) => {
       tellAnalysis(analysis, log, metrics);
       ledgerWatch.ended(analysis).catch(complain(`the ledger of ${analysis.application} could not be written`));

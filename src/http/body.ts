@@ -75,7 +75,7 @@ function tooMuch(value: unknown, depth: number): string | undefined {
   for (const name in value) {
     const entry: unknown = (value as Record<string, unknown>)[name];
     const below = typeof entry === 'object' ? tooMuch(entry, depth + 1) : undefined;
-    if (below !== undefined) return `/${name.replaceAll('~', '~0').replaceAll('/', '~1')}${below}`;
+    if (below !== undefined) return `/${escaped(name)}${below}`;
   }
   return undefined;
 }
@@ -84,11 +84,31 @@ function unreadable(text: string): CodedError {
   try {
     JSON.parse(text);
   } catch (error) {
-    const place = error instanceof Error ? /at position ([0-9]+)/.exec(error.message)?.[1] : undefined;
+    const words = error instanceof Error ? error.message : '';
+    const place = /at position ([0-9]+)/.exec(words)?.[1] ?? (words.includes('end of JSON input') ? text.length : undefined);
     const message = `the body is not JSON${place === undefined ? '' : `, from ${lineAndColumn(text, Number(place))} on`}`;
     return invalid('body_invalid', [{ path: '', message }]);
   }
-  return invalid('body_invalid', [{ path: '', message: 'the body has a forbidden key: __proto__, or prototype in constructor' }]);
+  const path = forbidden(JSON.parse(text), 0) ?? '';
+  return invalid('body_invalid', [{ path, message: 'the body has a forbidden key: __proto__, or prototype in constructor' }]);
+}
+
+/** JSON pointer of the key that the parser refused, as far down as bodies may go. JSON.parse makes own keys of them. */
+function forbidden(value: unknown, depth: number): string | undefined {
+  if (typeof value !== 'object' || value === null || depth >= MAX_DEPTH) return undefined;
+  for (const [name, entry] of Object.entries(value) as [string, unknown][]) {
+    if (name === '__proto__') return '/__proto__';
+    if (name === 'constructor' && typeof entry === 'object' && entry !== null && Object.hasOwn(entry, 'prototype'))
+      return '/constructor/prototype';
+    const below = forbidden(entry, depth + 1);
+    if (below !== undefined) return `/${escaped(name)}${below}`;
+  }
+  return undefined;
+}
+
+/** @see RFC 6901 */
+function escaped(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 function lineAndColumn(text: string, position: number): string {

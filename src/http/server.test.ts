@@ -89,18 +89,19 @@ describe('bodies', () => {
   const json = { 'content-type': 'application/json' };
 
   it.each([
-    ['{"application": "shop",}', 'the body is not JSON, from line 1, column 24 on'],
-    ['{', 'the body is not JSON'],
-    ['{"application":"shop","__proto__":{"a":1}}', 'forbidden key'],
-    ['{"application":"shop","\\u005f_proto__":{"a":1}}', 'forbidden key'],
-    ['{"constructor":{"prototype":{"a":1}}}', 'forbidden key'],
-    ['', 'expected object'],
-  ])('are refused with 400 when they are %j', async (text, message) => {
+    ['{"application": "shop",}', '', 'the body is not JSON, from line 1, column 24 on'],
+    ['{', '', 'the body is not JSON'],
+    ['{"application":\n"shop",', '', 'the body is not JSON, from line 2, column 8 on'],
+    ['{"application":"shop","__proto__":{"a":1}}', '/__proto__', 'forbidden key'],
+    ['{"application":"shop","\\u005f_proto__":{"a":1}}', '/__proto__', 'forbidden key'],
+    ['{"constructor":{"prototype":{"a":1}}}', '/constructor/prototype', 'forbidden key'],
+    ['', '', 'expected object'],
+  ])('are refused with 400 when they are %j, at %j', async (text, path, message) => {
     const answer = await serve().post('/api/v1/analyses', text, json);
     expect(answer.statusCode).toBe(400);
     expect(answer.json()).toMatchObject({
       code: 'body_invalid',
-      errors: [{ path: '', message: expect.stringContaining(message) }],
+      errors: [{ path, message: expect.stringContaining(message) }],
     });
   });
 

@@ -85,7 +85,7 @@ describe('the webhook of an Alertmanager', () => {
   });
 
   it.each([
-    ['{"alerts": [', '', 'the body is not JSON'],
+    ['{"alerts": [', '', 'the body is not JSON, from line 1, column 13 on'],
     ['', '', 'expected object'],
     ['[]', '', 'expected object'],
     ['null', '', 'expected object'],
@@ -99,14 +99,16 @@ describe('the webhook of an Alertmanager', () => {
     [
       '{"alerts": [{"labels": {}, "startsAt": "yesterday"}]}',
       '/alerts/0/startsAt',
-      'expected: When the alert began to fire (RFC 3339)',
+      'expected: Time of RFC 3339: when the alert began to fire',
     ],
     ['{"alerts": [{"labels": {}, "startsAt": "2026-13-04T11:59:00Z"}]}', '/alerts/0/startsAt', 'expected: '],
     ['{"alerts": [{"labels": {}, "startsAt": "2026-05-04T11:59:00Z", "status": "odd"}]}', '/alerts/0/status', 'firing, resolved'],
     ['{"alerts": [], "truncatedAlerts": -1}', '/truncatedAlerts', '0'],
     ['{"alerts": [], "truncatedAlerts": 1e999}', '/truncatedAlerts', 'expected integer'],
     ['{"alerts": [], "groupLabels": {"a": []}}', '/groupLabels/a', 'expected string'],
-    ['{"alerts": [], "__proto__": {"a": 1}}', '', 'forbidden key'],
+    ['{"alerts": [], "__proto__": {"a": 1}}', '/__proto__', 'forbidden key'],
+    ['{"alerts": [{"labels": {"__proto__": "a"}}]}', '/alerts/0/labels/__proto__', 'forbidden key'],
+    ['{"alerts": [{"a/b": {"constructor": {"prototype": 1}}}]}', '/alerts/0/a~1b/constructor/prototype', 'forbidden key'],
   ])('refuses %s at %j', async (body, path, message) => {
     const answer = await (await service()).post(body);
     expect(answer.statusCode).toBe(400);
