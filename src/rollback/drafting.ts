@@ -7,6 +7,7 @@ import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
 import { revertMessage } from './message.ts';
 import { narrowed } from './narrowing.ts';
 import { outcomeOf } from './outcome.ts';
+import { matchesGlob } from './glob.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Plan, Rollback, RollbackState } from './record.ts';
@@ -29,6 +30,7 @@ export type Drafted =
   /** There is nothing to write, or it cannot be written. */
   | { kind: 'done'; to: { state: RollbackState; code: string; sentence: string }; facts: Partial<Rollback> };
 
+const NOBODY_ELSE = { joint: [], keptByOthers: [] };
 const DIFF_LIMIT = 20_000;
 const MOST_UNDONE = 100;
 /** Manifests that are compared for what they delete; a larger plan is looked at by a person (guard `destructive_prune`). */
@@ -52,6 +54,8 @@ interface Attempt {
   good: string | null;
   undone: CommitFacts[];
   joint: string[];
+  /** Paths that other owners of a joint plan never want back. */
+  keptByOthers: string[];
   notes: string[];
   /** Why it may only be proposed; null where it may be pushed. */
   propose: { code: string; sentence: string } | null;
@@ -111,7 +115,7 @@ async function attemptOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (
   if (policy.plan === 'narrow') return narrowOf(work, edits);
   const order = orderOf(work, { kind: 'revert', good: null, undoes: [bad.sha], notes: [] }, edits);
   const result = await repository.revert({ ...order, badCommit: bad.sha }, signal);
-  const plain: Attempt = { kind: 'revert', result, good: null, undone: [bad], joint: [], notes: [], propose: null };
+  const plain: Attempt = { ...NOBODY_ELSE, kind: 'revert', result, good: null, undone: [bad], notes: [], propose: null };
   if (result.kind === 'conflict' && policy.onConflict === 'restore') return restoreOf(work, edits);
   if (result.kind !== 'outside_paths') return plain;
   return jointOf(work, plain, result.paths, edits);
@@ -132,7 +136,10 @@ async function jointOf(work: Work, plain: Attempt, outside: readonly string[], e
   const unwilling = owners.filter((owner) => !owner.jointPlans || owner.mode !== 'rollback');
   const allowed = policy.jointPlans && unowned.length === 0 && unwilling.length === 0;
   const notes = [`It also changes ${listed(outside)}${names.length > 0 ? ` (${names.join(', ')})` : ''}.`];
-  const order = orderOf(work, { kind: 'revert', good: null, undoes: [bad.sha], notes }, edits);
+  const keptByOthers = outside.filter((path) =>
+    owners.some((owner) => isWithin(path, owner.paths) && owner.neverRestore.some((glob) => matchesGlob(path, glob))),
+  );
+  const order = orderOf(work, { kind: 'revert', good: null, undoes: [bad.sha], notes }, edits, keptByOthers);
   const result = await repository.revert({ ...order, paths: ['.'], badCommit: bad.sha }, signal);
   const who =
     unowned.length > 0 ? `${listed(unowned)} belongs to no application` : `jointPlans is not set for all of ${names.join(', ')}`;
@@ -140,6 +147,7 @@ async function jointOf(work: Work, plain: Attempt, outside: readonly string[], e
     ...plain,
     result,
     joint: names,
+    keptByOthers,
     notes,
     propose: allowed
       ? null
@@ -163,7 +171,7 @@ async function narrowOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (D
   if (found.kind === 'fault') return done('held', found.code, found.sentence);
   const how = { kind: 'narrow' as const, good: parent, undoes: [bad.sha], notes: found.notes };
   const result = await repository.edit(orderOf(work, how, [...found.edits, ...edits]), signal);
-  return { kind: 'narrow', result, good: parent, undone: [bad], joint: [], notes: found.notes, propose: null };
+  return { ...NOBODY_ELSE, kind: 'narrow', result, good: parent, undone: [bad], notes: found.notes, propose: null };
 }
 
 /** Several commits made the revision, and none of them alone is known to be guilty. */
@@ -185,14 +193,14 @@ async function restoreOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (
   const undone = await repository.commitsTouching({ from: good, to: head, paths: policy.paths, limit: MOST_UNDONE }, signal);
   const how = { kind: 'restore' as const, good, undoes: undone.map(({ sha }) => sha), notes: [] };
   const result = await repository.restore({ ...orderOf(work, how, edits), good }, signal);
-  return { kind: 'restore', result, good, undone, joint: [], notes: [], propose: null };
+  return { ...NOBODY_ELSE, kind: 'restore', result, good, undone, notes: [], propose: null };
 }
 
 /** The same once more, with what keeps bots from undoing it. */
 async function again(work: Work, attempt: Attempt, { edits }: Tamed): Promise<Attempt> {
-  const { kind, joint, notes, good, undone, propose } = attempt;
+  const { kind, joint, keptByOthers, notes, good, undone, propose } = attempt;
   if (joint.length > 0 || propose !== null) {
-    const order = orderOf(work, { kind, good, undoes: undone.map(({ sha }) => sha), notes }, edits);
+    const order = orderOf(work, { kind, good, undoes: undone.map(({ sha }) => sha), notes }, edits, keptByOthers);
     const result = await work.repository.revert({ ...order, paths: ['.'], badCommit: work.bad.sha }, work.signal);
     return { ...attempt, result };
   }
@@ -204,6 +212,7 @@ function orderOf(
   { rollback, policy, bad, head }: Work,
   how: { kind: Plan['kind']; good: string | null; undoes: readonly string[]; notes: readonly string[] },
   edits: Tamed['edits'],
+  keptByOthers: readonly string[] = [],
 ): WriteOrder {
   const { id, application, verdictSentence, evidence } = rollback;
   const { repositoryUrl } = policy;
@@ -212,7 +221,7 @@ function orderOf(
     at: Date.parse(rollback.decidedAt),
     paths: policy.paths,
     onto: head,
-    keep: policy.neverRestore,
+    keep: [...policy.neverRestore, ...keptByOthers],
     edits,
   };
 }

@@ -11,7 +11,16 @@ import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
 import { committed } from '../commit.ts';
 import { entryOf, rollbackIn, rollbackWrite } from './stored.ts';
-import { CONTROLLER_RETRY_CAP_MS, REFUSED_CAP_MS, RETRY_CAP_MS, moved, noted, retryDelay, troubled } from './transitions.ts';
+import {
+  CONTROLLER_RETRY_CAP_MS,
+  REFUSED_CAP_MS,
+  RETRY_CAP_MS,
+  moved,
+  noted,
+  retryDelay,
+  stuckSince,
+  troubled,
+} from './transitions.ts';
 import { abort, write } from './writing.ts';
 
 /** Problems that no retry mends: the rollback ends as refused, with the reason. */
@@ -154,7 +163,12 @@ export class Executor {
     const { clock, store, reach } = this.#context;
     const changed = next.state !== before.state || next.code !== before.code;
     const entries = changed ? [entryOf(next, `rollback.${next.state}`, clock.now())] : [];
-    if (!(await committed(store, [rollbackWrite(next, record.version, record.createdAt)], entries))) return false;
+    const now = clock.now();
+    const { problem } = next;
+    const isStuck = problem !== null && stuckSince(next, now);
+    const value = isStuck ? noted(next, 'stuck', problem.sentence, now) : next;
+    if (isStuck) entries.push({ ...entryOf(value, 'rollback.stuck', now), code: problem.code, sentence: problem.sentence });
+    if (!(await committed(store, [rollbackWrite(value, record.version, record.createdAt)], entries))) return false;
     if (before.state === 'planned') reach('plan-stored');
     if (next.aborted !== before.aborted) reach('abort-stored');
     if ((next.state === 'pushed' || next.state === 'proposed') && changed) reach('push-stored');

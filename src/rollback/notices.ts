@@ -7,12 +7,15 @@ import { short } from './transitions.ts';
 const FLEET = 'fleet_breaker';
 /** Ends that leave something bad in production, or nobody knowing. */
 const PAGES: ReadonlySet<string> = new Set(['rollback.not_recovered', 'rollback.failed', 'rollback.returned']);
+/** A failing release that nobody takes out: a guard holds, or something is in the way. */
+const WAITS: ReadonlySet<string> = new Set(['rollback.held', 'rollback.stuck']);
 const WARNS: ReadonlySet<string> = new Set(['rollback.pushed', 'rollback.proposed', 'rollback.refused']);
 
 const TITLES: Readonly<Record<string, (about: { bad: string; branch: string }) => string>> = {
   'rollback.decided': ({ bad }) => `${bad} is bad; a rollback is decided`,
   'rollback.planned': ({ bad }) => `what would be done about ${bad}`,
   'rollback.held': ({ bad }) => `the rollback of ${bad} is held and needs a person`,
+  'rollback.stuck': ({ bad }) => `the rollback of ${bad} does not get on`,
   'rollback.executing': ({ bad }) => `${bad} is being rolled back`,
   'rollback.approved': ({ bad }) => `the rollback of ${bad} was approved`,
   'rollback.pushed': ({ bad, branch }) => `${bad} is taken out of ${branch}`,
@@ -74,6 +77,6 @@ function noticeOf(
 function urgencyOf({ mode, trigger }: Rollback, event: string): Notice['urgency'] {
   if (PAGES.has(event)) return 'page';
   // Who asked for it by hand is looking already.
-  if (event === 'rollback.held') return mode === 'shadow' ? 'info' : trigger === 'manual' ? 'warn' : 'page';
+  if (WAITS.has(event)) return mode === 'shadow' ? 'info' : trigger === 'manual' ? 'warn' : 'page';
   return WARNS.has(event) && mode !== 'shadow' ? 'warn' : 'info';
 }

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { FLEET } from '../../test/support/guard-facts.ts';
 import { CodedError } from '../errors.ts';
 import type { CommitStatus, Forge, ProposalOrder, Proposed } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
@@ -7,6 +8,7 @@ import type { ExecutorContext, Step } from './context.ts';
 import type { Policy } from './policy.ts';
 import { followProposal, propose, rollbackOfBranch, statusOf } from './proposing.ts';
 import type { Rollback } from './record.ts';
+import type { Switch } from './switches.ts';
 
 const NOW = Date.parse('2026-03-01T12:00:00Z');
 const never = new AbortController().signal;
@@ -64,7 +66,9 @@ describe('a proposal', () => {
   let statuses: CommitStatus[];
   let points: string[];
   let forge: Forge | null;
+  let stopped: Switch[];
   beforeEach(() => {
+    stopped = [];
     branch = branchInMemory();
     now = NOW;
     at = null;
@@ -110,6 +114,10 @@ describe('a proposal', () => {
       policies: new Map([['shop', policy]]),
       repositories: new Map([['deploy', branch.repository]]),
       forgeOf: () => forge,
+      fleet: FLEET,
+      switches: { stopping: () => Promise.resolve(stopped) } as Partial<
+        ExecutorContext['switches']
+      > as ExecutorContext['switches'],
       proposalOrder: (rollback) =>
         Promise.resolve({
           branch: `davylamp/${rollback.id}`,
@@ -280,6 +288,16 @@ describe('a proposal', () => {
     branch.commit('bad and more');
     branch.forget(OURS);
     expect((await follow(rollback)).next.state).toBe('proposed');
+  });
+
+  it('is not opened while a kill switch stops it, however long ago its branch was pushed', async () => {
+    const at = new Date(NOW).toISOString();
+    stopped = [{ scope: 'global', name: null, stopped: true, reason: 'prom is moved', by: 'ada', at }];
+    await expect(propose(context(), pushed, never)).rejects.toMatchObject({ code: 'rollbacks_stopped', retryable: true });
+    expect(orders).toEqual([]);
+    stopped = [];
+    await propose(context(), pushed, never);
+    expect(orders).toHaveLength(1);
   });
 
   it('asks again when the limit of the forge is over, not before', async () => {

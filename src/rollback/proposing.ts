@@ -2,6 +2,7 @@ import { CodedError, codeOf } from '../errors.ts';
 import type { CommitStatus, Forge, Proposed } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
 import { policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { stoppedBy } from './guards/stopping.ts';
 import type { Rollback } from './record.ts';
 import { moved, noted, short, sinceStep, troubled } from './transitions.ts';
 
@@ -22,6 +23,7 @@ const NAME_LIMIT = 100;
 export async function propose(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
   const forge = forgeOf(context, rollback);
   if (forge === null) return watchHead(context, rollback, signal);
+  await demandAllowed(context, rollback);
   return untilLimitIsOver(context, rollback, async () => {
     const order = await context.proposalOrder(rollback, signal);
     const { leftOut, ...proposed } = await forge.propose(order, signal);
@@ -34,6 +36,19 @@ export async function propose(context: ExecutorContext, rollback: Rollback, sign
     const sentence = `${url} proposes the revert${without}`;
     return { next: noted({ ...opened, sentence }, 'proposal_opened', sentence, context.clock.now()) };
   });
+}
+
+/**
+ * A forge may have been away for long since the branch was pushed: what forbids proposals by now counts.
+ * @throws CodedError `rollbacks_stopped`, `mode_changed` (retryable: it waits)
+ */
+async function demandAllowed(context: ExecutorContext, rollback: Rollback): Promise<void> {
+  const policy = policyOf(context, rollback);
+  const stop = stoppedBy(context.fleet, policy, await context.switches.stopping(policy));
+  if (stop === null && policy.mode !== 'shadow') return;
+  const sentence = `${stop?.sentence ?? 'the mode is shadow now'}; the pull request is not opened before that`;
+  const code = stop === null ? 'mode_changed' : 'rollbacks_stopped';
+  throw new CodedError(code, sentence, { retryable: true, details: { nextAt: context.clock.now() + LOOK_MS } });
 }
 
 /**

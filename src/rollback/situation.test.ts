@@ -297,6 +297,21 @@ describe('what earlier rollbacks say', () => {
     expect(await code()).toBe('loop');
   });
 
+  it('5.3 knows the same commit under another revision: proposed once, and a no to it is a no', async () => {
+    const undoes = { plan: plan(), badCommit: 'f'.repeat(40) };
+    const url = 'https://git.example/deploy/pulls/7';
+    const long = new Date(now - 3 * HOUR).toISOString();
+    const at = { history: [{ at: long, step: 'proposed', sentence: '' }], decidedAt: long };
+    const proposal = { url, number: 7, state: 'open' as const };
+    await stored({ id: 'rb-a', state: 'proposed', revertCommit: 'e'.repeat(40), proposal, ...undoes, ...at });
+    expect(await held()).toMatchObject({ code: 'revert_open', sentence: expect.stringContaining(url) });
+    await store.commit([
+      { ...rollbackWrite(rollbackOf({ id: 'rb-a', state: 'refused', code: 'proposal_closed', ...undoes, ...at }), 1, now) },
+    ]);
+    expect(await held()).toMatchObject({ code: 'revert_refused', approvable: true });
+    expect(await code({ trigger: 'manual' })).toBeNull();
+  });
+
   it('5.5 holds after one that did not help, until a person says what its revision was', async () => {
     const first = 'f'.repeat(40);
     const updatedAt = new Date(now - HOUR).toISOString();
@@ -306,6 +321,20 @@ describe('what earlier rollbacks say', () => {
     expect(await code()).toBe('last_rollback_did_not_help');
     world.ledger.set(first, { standing: 'good', by: 'ada', since: new Date(now).toISOString() });
     expect(await code()).toBeNull();
+  });
+});
+
+describe('a joint plan', () => {
+  it('is held by the kill switch and the approval paths of any of its owners', async () => {
+    world.policies.set('mail', { ...POLICY, application: 'mail', paths: ['apps/mail'], approvalPaths: ['apps/mail/**'] });
+    const commit = await facts();
+    const joint = { ...plan(), joint: ['mail'], changed: ['apps/shop/rollout.yaml', 'apps/mail/rollout.yaml'] };
+    const ask = async () => guardPlan(context, mine(), { bad: commit, plan: joint, undone: [commit] }, 'push', NEVER);
+    expect(await ask()).toMatchObject({ code: 'approval_needed', sentence: expect.stringContaining('apps/mail/rollout.yaml') });
+    const applications = new Map([['mail', 1]]);
+    const switches = new Switches({ store, clock: context.clock, repositories: context.repositories, applications });
+    await switches.set({ scope: 'application', name: 'mail', stopped: true, reason: 'mail is being moved' }, { name: 'ada' });
+    expect(await ask()).toMatchObject({ code: 'stopped_application', sentence: expect.stringContaining('mail is being moved') });
   });
 });
 

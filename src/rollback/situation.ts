@@ -16,6 +16,7 @@ import { FIRST_STEPS, GRACE_MS } from './situation/patience.ts';
 import { revertsOf } from './situation/reverts.ts';
 import { observed, type Observed } from './situation/running.ts';
 import { notJudgedOf, sharingOf, standingOf } from './situation/standing.ts';
+import type { Switch } from './switches.ts';
 import { sinceStep } from './transitions.ts';
 
 /** What the guards need to know of the world, read at the moments at which they are asked. */
@@ -110,7 +111,7 @@ async function factsOf(
   const repository = repositoryOf(context, rollback);
   const now = context.clock.now();
   const [stopped, past, reverts, cluster, standing, crowd, sharing] = await Promise.all([
-    context.switches.stopping(policy),
+    stoppingOf(context, policy, plan),
     pastOf(context, rollback, plan, now),
     revertsOf(context, rollback, { repository, bad, moment }, signal),
     clusterOf(context, rollback, plan, moment, signal),
@@ -124,7 +125,7 @@ async function factsOf(
   return {
     now,
     rollback,
-    policy,
+    policy: { ...policy, approvalPaths: approvalPathsOf(context, policy, plan) },
     fleet: context.fleet,
     bad,
     plan,
@@ -138,6 +139,19 @@ async function factsOf(
     crowd,
     sharing,
   };
+}
+
+/** Kill switches of all whose files the plan changes, the application's own first. */
+async function stoppingOf(context: ExecutorContext, policy: Policy, { joint }: Plan): Promise<Switch[]> {
+  const asked = [policy.application, ...joint].map((application) =>
+    context.switches.stopping({ application, repository: policy.repository }),
+  );
+  return (await Promise.all(asked)).flat();
+}
+
+/** Of a joint plan, what any of its owners wants to approve. */
+function approvalPathsOf(context: ExecutorContext, policy: Policy, { joint }: Plan): readonly string[] {
+  return [...policy.approvalPaths, ...joint.flatMap((name) => context.policies.get(name)?.approvalPaths ?? [])];
 }
 
 /** A person who asks for a rollback or approves one has seen what runs. */

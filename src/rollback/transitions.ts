@@ -9,6 +9,11 @@ export const RETRY_CAP_MS = 5_000;
 export const CONTROLLER_RETRY_CAP_MS = 2_000;
 /** A remote that says no (a hook, a protected branch) is asked more rarely than one that is merely away. */
 export const REFUSED_CAP_MS = 30_000;
+/** Longer than what is waited for on purpose: a controller's grace, the fleet's settling. */
+const STUCK_MS = 120_000;
+/** Problems that take turns are each young; together they were tried so often. */
+const STUCK_ATTEMPTS = 30;
+const STUCK_AGAIN_MS = 3_600_000;
 const iso = (at: number) => new Date(at).toISOString();
 
 export function moved(rollback: Rollback, to: { state: RollbackState; code: string; sentence: string }, at: number): Rollback {
@@ -46,6 +51,18 @@ export function troubled(
 /** Milliseconds since the rollback last came to one of the steps; since it was decided, when it never did. */
 export function sinceStep(rollback: Rollback, steps: readonly string[], now: number): number {
   return now - Date.parse(rollback.history.findLast(({ step }) => steps.includes(step))?.at ?? rollback.decidedAt);
+}
+
+/**
+ * Whether a problem lasts so long that people have to know: a hook that refuses, a remote that is away, an operator that does
+ * not apply. True once for each problem, and once in an hour where they change.
+ */
+export function stuckSince({ problem, history }: Rollback, now: number): boolean {
+  if (problem === null) return false;
+  const since = Date.parse(problem.since);
+  if (now - since < STUCK_MS && problem.attempts < STUCK_ATTEMPTS) return false;
+  const told = Date.parse(history.findLast(({ step }) => step === 'stuck')?.at ?? '1970-01-01T00:00:00Z');
+  return told < since && now - told >= STUCK_AGAIN_MS;
 }
 
 /** A commit id as people read it. */

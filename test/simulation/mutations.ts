@@ -65,7 +65,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'a revert is reverted like any other commit',
     file: '/src/rollback/guards/reverts.js',
-    find: `bad.subject.startsWith('Revert "')`,
+    find: 'SAYS_REVERT.some((sign) => sign.test(bad.message) || sign.test(bad.subject))',
     replace: 'false',
   },
   {

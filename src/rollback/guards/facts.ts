@@ -16,6 +16,10 @@ export interface Past {
   today: { application: number; repository: number; everywhere: number };
   /** When rollbacks of the application took the very same lines out before, milliseconds since the epoch, newest first. */
   sameContent: readonly number[];
+  /** Another rollback of the application, about another revision, that proposes to take the same commits out. */
+  proposed?: { rollback: string; url: string | null } | null;
+  /** One that a person refused, or whose proposal was closed without a merge. */
+  refused?: { rollback: string; sentence: string } | null;
   /** The last rollback of the application that ran to its end, if it did not help and nobody has closed that. */
   unhelpful: string | null;
 }

@@ -3,7 +3,16 @@ import { isReleased, releasedOther } from './approval.ts';
 import type { Guard, GuardFacts } from './facts.ts';
 import { frozen } from './freeze.ts';
 import type { Held } from './held.ts';
-import { coolDown, dayLimit, dayLimitEverywhere, dayLimitOfRepository, lastOneDidNotHelp, loop } from './past.ts';
+import {
+  coolDown,
+  dayLimit,
+  dayLimitEverywhere,
+  dayLimitOfRepository,
+  lastOneDidNotHelp,
+  loop,
+  proposedAlready,
+  refusedAlready,
+} from './past.ts';
 import { approvalPaths, destructivePrune, newerCommits, optedOut, sharedPaths } from './plan.ts';
 import { cameBack, revertOpen, revertRefused, revertedBefore, revertsARevert } from './reverts.ts';
 import { whatRuns } from './running.ts';
@@ -23,6 +32,7 @@ const unlessAsked =
 const GUARDS: readonly Guard[] = [
   ({ fleet, policy, stopped }) => stoppedBy(fleet, policy, stopped),
   unlessAsked(revertRefused),
+  unlessAsked(refusedAlready),
   unlessAsked(fleetBreaker),
   unlessAsked(whatRuns),
   frozen,
@@ -31,6 +41,7 @@ const GUARDS: readonly Guard[] = [
   cameBack,
   revertedBefore,
   revertOpen,
+  unlessAsked(proposedAlready),
   unlessAsked(markedGood),
   unlessAsked(suspect),
   lastOneDidNotHelp,

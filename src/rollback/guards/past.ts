@@ -11,6 +11,26 @@ export const lastOneDidNotHelp: Guard = ({ past: { unhelpful } }) =>
         approvable: true,
       };
 
+/** design 5.3: the same commit is proposed once, however many revisions hold it. */
+export const proposedAlready: Guard = ({ past: { proposed = null } }) =>
+  proposed === null
+    ? null
+    : {
+        code: 'revert_open',
+        sentence: `rollback ${proposed.rollback} proposes to take the same commit out${proposed.url === null ? '' : `: ${proposed.url}`}; merge that one, or approve this rollback`,
+        approvable: true,
+      };
+
+/** A human's no to one revision counts for the next one that holds the same commit, until a human says otherwise. */
+export const refusedAlready: Guard = ({ past: { refused = null } }) =>
+  refused === null
+    ? null
+    : {
+        code: 'revert_refused',
+        sentence: `to take the same commit out was refused before (rollback ${refused.rollback}: ${refused.sentence}), which is a no; approve this one to have it all the same, or refuse it`,
+        approvable: true,
+      };
+
 /** design 5.5: the same content that keeps coming back is a loop; one repeat is taken out, the next one waits. */
 export const loop: Guard = ({ past: { sameContent } }) =>
   sameContent.length < 2

@@ -19,7 +19,7 @@ const SAYS_REVERT: readonly RegExp[] = [
 
 /** design 5.5: our own revert and anybody's revert are never reverted without a person. */
 export const revertsARevert: Guard = ({ bad }) =>
-  SAYS_REVERT.some((sign) => sign.test(bad.message)) || SAYS_REVERT.some((sign) => sign.test(bad.subject))
+  SAYS_REVERT.some((sign) => sign.test(bad.message) || sign.test(bad.subject))
     ? {
         code: 'reverts_a_revert',
         sentence: `the bad commit is itself a revert ("${bad.subject.slice(0, 120)}"); reverting it would bring back what was taken out: approve it, or fix forward`,

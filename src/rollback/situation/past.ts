@@ -24,7 +24,13 @@ export async function pastOf(context: ExecutorContext, rollback: Rollback, plan:
   const taken = others.filter(
     (other) => other.revertCommit !== null && other.plan !== null && sameLines(other.plan.diff, plan.diff),
   );
+  // Each new head of a repository of many applications is a revision of its own, and the guilty commit the same one.
+  const same = others.filter((other) => other.plan !== null && sameCommits(other.plan.undoes, plan.undoes));
+  const proposed = same.find(({ state }) => state === 'proposed');
+  const refused = same.find(({ state, code }) => state === 'refused' && (code === 'refused' || code === 'proposal_closed'));
   return {
+    proposed: proposed === undefined ? null : { rollback: proposed.id, url: proposed.proposal?.url ?? null },
+    refused: refused === undefined ? null : { rollback: refused.id, sentence: refused.sentence },
     today: {
       application: counted.filter((other) => other.application === application).length,
       repository: counted.filter((other) => other.repository === repository).length,
@@ -33,6 +39,10 @@ export async function pastOf(context: ExecutorContext, rollback: Rollback, plan:
     sameContent: taken.map(writtenAt).toSorted((one, other) => other - one),
     unhelpful: await unhelpfulOf(context, others),
   };
+}
+
+function sameCommits(some: readonly string[], others: readonly string[]): boolean {
+  return some.length > 0 && some.length === others.length && some.every((commit) => others.includes(commit));
 }
 
 /** Written within a day, or about to be and decided before this one: several that fail together count each other. */
