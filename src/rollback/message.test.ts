@@ -146,6 +146,14 @@ describe('the message of a revert commit', () => {
     expect(message).not.toMatch(/#\d/);
   });
 
+  it('closes no issue by its address, and calls nobody', () => {
+    const address = 'https://git.example/team/shop';
+    const text = `Fixes ${address}/issues/12\n\nCloses ${address}/-/issues/13, fixes GH-14, cc @ada, see ${address}\nSigned-off-by: A <a@x.example>`;
+    const message = revertMessage(order({ bad: bad(text), verdictSentence: `resolves ${address}/pull/15 @bob` }));
+    expect(message).not.toMatch(/:\/\/\S+\/\d|GH-\d|\s@\w/);
+    expect(message).toContain(`see ${address}\n> Signed-off-by: A <a@x.example>`);
+  });
+
   it('shows characters that hide or turn text', () => {
     const message = revertMessage(order({ bad: bad('a\u0007b\u202ec\u001b[31m\ud800'), verdictSentence: 'x\u0000y\u2066z' }));
     expect(message).toContain('Revert "a\\u0007b\\u202ec\\u001b[31m\\ud800"');

@@ -31,10 +31,10 @@ const PLACEHOLDER = '[…]';
 const SKIP_CI = /\[\s*(?:(?:skip|no)[\s_-]+[\w-]{1,30}|[\w-]{1,30}[\s_-]+skip)\s*\]|\*{3}\s*NO_CI\s*\*{3}/gi;
 /** The trailer form of the same (GitHub Actions). */
 const SKIP_CHECKS = /^\s*skip-checks\s*:/i;
-/** A forge would close the issue that the reverted commit named; a space keeps it a text. */
-const ISSUE = /#(?=\w)/g;
+/** A forge would close the issue that the reverted commit named, by number or by address; a space keeps it a text. */
+const ISSUE = /#(?=\w)|\bGH-(?=\d)|:(?=\/\/\S+\/(?:issues|work_items|merge_requests|pulls?)\/\d)/gi;
 /** … and call whoever it names. */
-const MENTION = /@(?=\w)/g;
+const MENTION = /(?<![\w.+-])@(?=\w)/g;
 /** Control, format (bidirectional overrides among them) and separator characters; joiners are part of ordinary text. */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const JOINERS = new Set(['\u200c', '\u200d']);
@@ -62,14 +62,15 @@ function quoted(message: string): string[] {
   const kept = message
     .split(/\r\n|\r|\n/)
     .filter((text) => !SKIP_CHECKS.test(text))
-    .map((text) => visible(text.replaceAll('\t', '  ').trimEnd()).replaceAll(SKIP_CI, PLACEHOLDER).replaceAll(ISSUE, '# '))
-    .map((text) => (text === '' ? '>' : `> ${shortened(text, QUOTED_LINE_LIMIT)}`));
+    .map((text) => visible(text.replaceAll('\t', '  ').trimEnd()).replaceAll(SKIP_CI, PLACEHOLDER))
+    // Shortened first: hostile lines are long.
+    .map((text) => (text === '' ? '>' : `> ${neutral(shortened(text, QUOTED_LINE_LIMIT))}`));
   return kept.length <= QUOTED_LINES ? kept : [...kept.slice(0, QUOTED_LINES), '> …'];
 }
 
 /** Text that closes no issue and calls nobody. */
 function neutral(text: string): string {
-  return text.replaceAll(ISSUE, '# ').replaceAll(MENTION, '@ ');
+  return text.replaceAll(ISSUE, '$& ').replaceAll(MENTION, '@ ');
 }
 
 /** Git's own sentence where the whole commit is reverted: tools read it. Nothing that looks like it where less, or more, is. */
@@ -110,7 +111,7 @@ export function revertMessage(order: RevertMessage): string {
   // A line of dashes would end the message for `git interpret-trailers`.
   const sentence = neutral(line(order.verdictSentence, SENTENCE_LIMIT)).replace(/^[-\s]+/, '');
   return [
-    `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '# ')}"`,
+    `Revert "${line(bad.subject, SUBJECT_LIMIT).replaceAll(ISSUE, '$& ')}"`,
     done(order),
     sentence,
     (order.how?.notes ?? []).map((note) => neutral(line(note, SENTENCE_LIMIT)).replace(/^[-\s]+/, '')).join('\n'),
