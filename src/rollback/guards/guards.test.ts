@@ -238,6 +238,13 @@ describe('guards', () => {
     expect(codeOf({ bad })).toBe('reverts_a_revert');
   });
 
+  it('say what else an approval would release: nobody deletes data without having seen it', () => {
+    const plan = { ...PLAN, prunes: ['PersistentVolumeClaim shop/data (a/pvc.yaml)'] };
+    const held = heldBy(guardFacts({ plan, running: { kind: 'syncing', revision: 'b'.repeat(40) } }));
+    expect(held?.sentence).toContain('an approval releases these, too: destructive_prune');
+    expect(heldBy(guardFacts({ plan, stopped: [stop] }))?.sentence).not.toContain('releases these');
+  });
+
   it.each(CASES)('hold with $code, and say why: $says', ({ code, facts, says }) => {
     const held = heldBy(guardFacts(facts));
     expect(held?.code).toBe(code);

@@ -73,8 +73,12 @@ export function allHolding(facts: GuardFacts): Held[] {
  */
 export function heldBy(facts: GuardFacts): Held | null {
   const { rollback, plan, policy, now } = facts;
-  const [held] = allHolding(facts);
-  if (held === undefined) return null;
+  const [first, ...others] = allHolding(facts);
+  if (first === undefined) return null;
+  // Who approves for one reason has to see what else that lets pass: data may be deleted.
+  const also = first.approvable ? others.filter(({ approvable }) => approvable).map(({ code }) => code) : [];
+  const more = also.length === 0 ? '' : `; an approval releases these, too: ${also.join(', ')}`;
+  const held: Held = { ...first, sentence: first.sentence + more };
   const before = held.approvable ? releasedOther(rollback, plan, policy, now) : null;
   return before === null
     ? held
