@@ -2,6 +2,7 @@ import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { stoppedBy } from './guards/stopping.ts';
 import { markCommit } from './proposing.ts';
 import type { Rollback } from './record.ts';
 import { graceIsOver } from './situation.ts';
@@ -111,6 +112,7 @@ async function promoted(
   const again = '; the revert runs the steps of a release again, unless its rollbackWindow covers it';
   const policy = policyOf(context, rollback);
   if (!policy.promoteRevert || delivery.can.promote !== true || delivery.promote === undefined) return again;
+  if (stoppedBy(context.fleet, policy, await context.switches.stopping(policy)) !== null) return again;
   const repository = repositoryOf(context, rollback);
   const query = { before: rollback.badCommit, lowest: policy.lastGood, repository };
   const good = await context.ledger.lastGood(policy.application, query, signal);

@@ -1,7 +1,8 @@
 import { CodedError } from '../errors.ts';
-import { deliveryOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { draftOf } from './drafting.ts';
 import { heldIn } from './guards/held.ts';
+import { stoppedBy } from './guards/stopping.ts';
 import type { Lane } from './lane.ts';
 import { withPlan } from './planning.ts';
 import type { Plan, Rollback } from './record.ts';
@@ -104,6 +105,14 @@ async function pushToBranch(
           return null;
         }
         made.guardedAt = askedAt;
+      } else {
+        // A kill switch counts at once; it costs one read, where the other guards cost looks at the cluster and at Git.
+        const policy = policyOf(context, rollback);
+        const stop = stoppedBy(context.fleet, policy, await context.switches.stopping(policy));
+        if (stop !== null) {
+          made.next = heldIn(withPlan(rollback, draft), stop, clock.now());
+          return null;
+        }
       }
       made.plan = draft.plan;
       context.reach('push-committed');
