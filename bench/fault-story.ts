@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Analysis } from '../src/analysis/record.ts';
 import type { MetricSeries } from '../src/judges/series.ts';
-import { LENGTHS, RELEASES, startFaultWorld } from './fault-world.ts';
+import { LENGTHS, RELEASES, periodOf, startFaultWorld } from './fault-world.ts';
 
 export interface FaultStorySettings {
   everyMs: number;
@@ -10,7 +10,7 @@ export interface FaultStorySettings {
   faultTicks: number;
   /** How many looks follow; the judge passes nothing of which it has not seen half. */
   ticksAfter: number;
-  /** Whether every tick that ends more than one interval after the fault has to be whole. */
+  /** Whether there has to be a good look within one interval after the fault, and none that is not whole after that. */
   fullSpeed: boolean;
   tell?: (line: string) => void;
 }
@@ -19,12 +19,20 @@ export interface KindOutcome {
   kind: string;
   /** Ticks without a measurement while the fault lasted, over all analyses: that the fault was one. */
   missed: number;
-  /** Milliseconds from the end of the fault to the end of the first whole tick, of the slowest analysis. */
+  /** Milliseconds from the end of the fault until the first whole look is stored, of the slowest analysis. */
   backAfterMs: number | null;
   problems: string[];
 }
 
 const SLACK_MS = 20_000;
+/** How often it is asked whether there is a whole look, and what that and the look itself may take on a busy machine. */
+const ASK_MS = 100;
+const LOOK_MS = 1_000;
+
+interface Measured {
+  series: Record<string, MetricSeries>;
+  times: number[];
+}
 
 interface Started {
   kind: string;
@@ -40,7 +48,11 @@ interface Started {
  */
 export async function playFaultStory(settings: FaultStorySettings): Promise<KindOutcome[]> {
   const { everyMs, faultTicks, ticksAfter, tell = () => undefined } = settings;
-  const world = await startFaultWorld({ everyMs, shortTicks: faultTicks - 2, longTicks: faultTicks + ticksAfter });
+  const world = await startFaultWorld({
+    everyMs,
+    shortMs: everyMs * (faultTicks - 2),
+    longMs: everyMs * (faultTicks + ticksAfter),
+  });
   try {
     const outcomes = new Map<string, KindOutcome>(
       world.kinds.map(({ kind }) => [kind.name, { kind: kind.name, missed: 0, backAfterMs: null, problems: [] }]),
@@ -88,6 +100,12 @@ export async function playFaultStory(settings: FaultStorySettings): Promise<Kind
     const wellSince = Date.now();
     tell('every store is well again');
 
+    const measuredOf = (id: string) => api<Measured>('GET', `/analyses/${id}/measurements`);
+    const backAfter = await firstWholeLooks(
+      started.filter(({ length }) => length === 'long'),
+      { wellSince, deadline: wellSince + 3 * everyMs + SLACK_MS, everyMs },
+      measuredOf,
+    );
     const deadline = wellSince + everyMs * (ticksAfter + 2) + SLACK_MS;
     for (const one of started) {
       const analysis = await endOf(one.id, deadline, (id) => api<Analysis>('GET', `/analyses/${id}`));
@@ -97,33 +115,48 @@ export async function playFaultStory(settings: FaultStorySettings): Promise<Kind
         complain(one.kind, `the ${one.release} release, ${one.length}, ended ${phase} (${code}: ${sentence}), not ${expected}`);
       if ((analysis.rollback !== null) !== (expected === 'Failed'))
         complain(one.kind, `rollback of the ${one.release} release: ${analysis.rollback}`);
-      const measured = await api<{ series: Record<string, MetricSeries>; times: number[] }>(
-        'GET',
-        `/analyses/${one.id}/measurements`,
-      );
       const outcome = outcomes.get(one.kind);
       if (outcome === undefined) continue;
-      const ticks = wholeTicks(measured);
+      const ticks = wholeTicks(await measuredOf(one.id));
       outcome.missed += ticks.filter(({ at, whole }) => at <= wellSince && !whole).length;
-      for (const { at } of ticks.filter(({ at, whole }) => whole && at < wellSince - everyMs)) {
+      const period = periodOf(one.release, everyMs);
+      for (const { at } of ticks.filter(({ at, whole }) => whole && at < wellSince - period)) {
         complain(
           one.kind,
-          `a tick ${Math.round((wellSince - at) / everyMs)} intervals before the end of the fault has a measurement`,
+          `a tick ${Math.round((wellSince - at) / period)} intervals before the end of the fault has a measurement`,
         );
       }
       if (one.length === 'short') continue;
-      const first = ticks.find(({ at, whole }) => whole && at >= wellSince - everyMs);
-      const after = first === undefined ? Infinity : Math.max(0, first.at - wellSince);
+      const after = backAfter.get(one.id) ?? Infinity;
       outcome.backAfterMs = Math.max(outcome.backAfterMs ?? 0, after);
-      const late = ticks.filter(({ at, whole }) => !whole && at > wellSince + everyMs);
-      if (settings.fullSpeed && late.length > 0)
-        complain(one.kind, `${late.length} ticks after the first interval are not whole`);
+      if (!settings.fullSpeed) continue;
+      if (after > period + LOOK_MS) complain(one.kind, `the ${one.release} release had no whole look within ${period} ms`);
+      const late = ticks.filter(({ at, whole }) => !whole && at > wellSince + period);
+      if (late.length > 0) complain(one.kind, `${late.length} ticks after the first interval are not whole`);
     }
     for (const outcome of outcomes.values()) if (outcome.missed === 0) outcome.problems.push('the fault was not seen');
     return [...outcomes.values()];
   } finally {
     await world.close();
   }
+}
+
+/** When each analysis had its first whole look after the faults, in milliseconds since their end, as its store says it. */
+async function firstWholeLooks(
+  analyses: readonly Started[],
+  { wellSince, deadline, everyMs }: { wellSince: number; deadline: number; everyMs: number },
+  measuredOf: (id: string) => Promise<Measured>,
+): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  while (found.size < analyses.length && Date.now() < deadline) {
+    for (const { id, release } of analyses) {
+      if (found.has(id)) continue;
+      const since = wellSince - periodOf(release, everyMs);
+      if (wholeTicks(await measuredOf(id)).some(({ at, whole }) => whole && at >= since)) found.set(id, Date.now() - wellSince);
+    }
+    await pause(ASK_MS);
+  }
+  return found;
 }
 
 async function endOf(id: string, deadline: number, look: (id: string) => Promise<Analysis>): Promise<Analysis> {
@@ -134,7 +167,7 @@ async function endOf(id: string, deadline: number, look: (id: string) => Promise
   }
 }
 
-function wholeTicks({ series, times }: { series: Record<string, MetricSeries>; times: number[] }) {
+function wholeTicks({ series, times }: Measured) {
   const errors = series['errors'];
   if (errors?.type !== 'proportion') throw new Error('the metric of the story is a proportion');
   return times.map((time, at) => {

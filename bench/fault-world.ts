@@ -25,8 +25,13 @@ export const RELEASES = ['bad', 'good'] as const;
 
 export interface FaultWorldSettings {
   everyMs: number;
-  shortTicks: number;
-  longTicks: number;
+  shortMs: number;
+  longMs: number;
+}
+
+/** The releases are looked at in periods of their own, so that a store is asked at all times, and not only at one. */
+export function periodOf(release: (typeof RELEASES)[number], everyMs: number): number {
+  return release === 'bad' ? Math.round((everyMs * 5) / 6) : everyMs;
 }
 
 export interface FaultWorld {
@@ -119,7 +124,7 @@ function startTraffic(prometheus: PrometheusStore, documents: DocumentStore): ()
 }
 
 function configOf(
-  { everyMs, shortTicks, longTicks }: FaultWorldSettings,
+  { everyMs, shortMs, longMs }: FaultWorldSettings,
   kinds: readonly { kind: FaultKind; key: string }[],
   serverOf: (kind: FaultKind) => FaultServer,
   nowhere: string,
@@ -130,16 +135,21 @@ function configOf(
     return [key, kind.source === 'prometheus' ? { ...place, lookback: '60s' } : { ...place, delay: '500ms' }];
   });
   const templates = kinds.flatMap(({ kind, key }) =>
-    LENGTHS.map((length) => [
-      `${key}-${length}`,
-      {
-        every: `${everyMs}ms`,
-        for: `${everyMs * (length === 'short' ? shortTicks : longTicks)}ms`,
-        canary: { track: 'canary' },
-        baseline: { track: 'stable' },
-        metrics: { errors: { type: 'proportion', source: key, ...questions(kind), limit: '20%' } },
-      },
-    ]),
+    LENGTHS.flatMap((length) =>
+      RELEASES.map((release) => {
+        const period = periodOf(release, everyMs);
+        return [
+          `${release}-${key}-${length}`,
+          {
+            every: `${period}ms`,
+            for: `${period * Math.floor((length === 'short' ? shortMs : longMs) / period)}ms`,
+            canary: { track: 'canary' },
+            baseline: { track: 'stable' },
+            metrics: { errors: { type: 'proportion', source: key, ...questions(kind), limit: '20%' } },
+          },
+        ];
+      }),
+    ),
   );
   const applications = kinds.flatMap(({ key }) =>
     LENGTHS.flatMap((length) =>
@@ -149,7 +159,7 @@ function configOf(
           repository: 'deploy',
           paths: [`apps/${release}-${key}-${length}`],
           delivery: { type: 'none' },
-          template: `${key}-${length}`,
+          template: `${release}-${key}-${length}`,
           arguments: { service: release },
           mode: 'rollback',
         },

@@ -51,4 +51,6 @@ console.table([...statuses].toSorted(([a], [b]) => a - b).map(([status, count]) 
 console.log(`${COUNT} bodies, the slowest answer took ${slowest.toFixed(0)} ms.`);
 for (const fault of faults.slice(0, 20)) console.log(fault);
 if (faults.length > 0) console.log(`${faults.length} faults.`);
+// One play: the bodies are no tests of their own.
+console.log(faults.length > 0 ? '0 passed, 1 failed' : '1 passed, 0 failed');
 process.exitCode = faults.length > 0 ? 1 : 0;

@@ -1,4 +1,3 @@
-import type { Clock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
 
 export interface BreakerOptions {
@@ -8,74 +7,96 @@ export interface BreakerOptions {
   pauseMs: number;
 }
 
+/** Number of the trial as which a question goes; 0 where the source is not left alone. */
+export type Trial = number;
+
 export interface Breaker {
+  /** Number of the last trial that began; to be noted when a question comes, for `admit`. */
+  readonly last: Trial;
   /**
-   * Whether a question may go now: true, or true for the one that tries after the pause; a promise while that one is
-   * under way, after which to look again.
-   * @throws CodedError `source_unavailable` during the pause
+   * As what a question may go now; a promise when it should look again later.
+   *
+   * @param came what `last` was when the question came
+   * @throws CodedError `source_unavailable` when a trial that began since then has failed
    */
-  admit(): true | Promise<void>;
+  admit(came: Trial): Trial | Promise<void>;
+  /** The source answered a question. */
   worked(): void;
-  failed(): void;
+  failed(as: Trial): void;
   /** A question ended for a reason that says nothing about the source. */
-  unknown(): void;
-  /** Called when questions that wait should look again. */
-  onChange(listener: () => void): void;
+  unknown(as: Trial): void;
 }
 
 /**
- * Leaves a source alone that fails again and again. After the pause one question tries it while the others wait for
- * the outcome, so that the first interval after a fault is a full one.
+ * Leaves a source alone that fails again and again: one question in each pause tries it. The others wait for the outcome
+ * of a trial that began after they came, instead of failing for what was before; and a trial that hangs holds up the next
+ * one for no longer than the pause. So every look that begins after the end of a fault is a full one.
  */
-export function createBreaker(name: string, { failures, pauseMs }: BreakerOptions, clock: Clock): Breaker {
-  const listeners: (() => void)[] = [];
+export function createBreaker(name: string, { failures, pauseMs }: BreakerOptions): Breaker {
   let inRow = 0;
-  let openSince: number | null = null;
-  let trial: { outcome: Promise<void>; end: () => void } | null = null;
+  let open = false;
+  let last: Trial = 0;
+  let lastFailed: Trial = 0;
+  /** What questions wait for while the source is left alone; null when the next one may try it. */
+  let pause: { until: Promise<void>; end: () => void } | null = null;
 
-  function change(): void {
-    trial?.end();
-    trial = null;
-    for (const listener of listeners) listener();
+  function proceed(): void {
+    const ended = pause;
+    pause = null;
+    ended?.end();
+  }
+
+  /** Wakes who waits, to look again, and begins a pause. */
+  function rest(): void {
+    proceed();
+    let end: () => void = () => undefined;
+    const until = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const begun = { until, end };
+    pause = begun;
+    setTimeout(() => {
+      if (pause === begun) proceed();
+    }, pauseMs).unref();
   }
 
   return {
-    admit() {
-      if (openSince === null) return true;
-      if (trial !== null) return trial.outcome;
-      const since = clock.now() - openSince;
-      // A clock that was set back must not keep the source away for longer than the pause.
-      if (since >= 0 && since < pauseMs) {
+    get last() {
+      return last;
+    },
+    admit(came) {
+      if (!open) return 0;
+      if (lastFailed > came) {
         throw new CodedError(
           'source_unavailable',
-          `the source ${name} failed ${inRow} times in a row and is left alone for ${pauseMs} ms`,
+          `the source ${name} failed ${inRow} times in a row and is asked only once in ${pauseMs} ms`,
           { retryable: true, details: { source: name, failures: inRow } },
         );
       }
-      let end: () => void = () => undefined;
-      const outcome = new Promise<void>((resolve) => {
-        end = resolve;
-      });
-      trial = { outcome, end };
-      return true;
+      if (pause !== null) return pause.until;
+      last++;
+      rest();
+      return last;
     },
     worked() {
       inRow = 0;
-      const was = openSince;
-      openSince = null;
-      if (was !== null) change();
+      open = false;
+      proceed();
     },
-    failed() {
+    failed(as) {
       inRow++;
-      if (inRow < failures) return;
-      openSince = clock.now();
-      change();
+      if (open) {
+        // What began before says nothing new.
+        if (as === 0) return;
+        lastFailed = Math.max(lastFailed, as);
+        rest();
+      } else if (inRow >= failures) {
+        open = true;
+        rest();
+      }
     },
-    unknown() {
-      if (trial !== null) change();
-    },
-    onChange(listener) {
-      listeners.push(listener);
+    unknown(as) {
+      if (open && as === last) proceed();
     },
   };
 }

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { CodedError } from '../../errors.ts';
 import { createGate, type Gate, type GateOptions } from './gate.ts';
 
@@ -145,54 +145,104 @@ describe('the gate of a source', () => {
     expect(await gate.ask('c', never, () => Promise.resolve('well'))).toBe('well');
   });
 
-  it('leaves a source alone that failed several times in a row, also those that wait already', async () => {
-    const gate = gateWith({ concurrency: 1 });
-    for (const key of ['a', 'b']) await expect(gate.ask(key, never, () => Promise.reject(fault()))).rejects.toThrow();
-    const third = question<string>();
-    const failing = gate.ask('c', never, third.run);
-    const waiting = question<string>();
-    const behind = gate.ask('d', never, waiting.run);
-    await settled();
-    third.fail(fault());
-    await expect(failing).rejects.toMatchObject({ code: 'http_status' });
-    await expect(behind).rejects.toMatchObject({ code: 'source_unavailable', retryable: true });
-    expect(waiting.asked).toBe(0);
-    await expect(gate.ask('e', never, () => Promise.resolve('never asked'))).rejects.toMatchObject({
-      code: 'source_unavailable',
+  describe('to a source that failed several times in a row', () => {
+    beforeEach(() => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }));
+    afterEach(() => vi.useRealTimers());
+
+    /** A gate that leaves its source alone since now. */
+    async function resting(changes: Partial<GateOptions> = {}): Promise<Gate> {
+      const gate = gateWith({ concurrency: 8, ...changes });
+      for (const key of ['a', 'b', 'c']) await expect(gate.ask(key, never, () => Promise.reject(fault()))).rejects.toThrow('503');
+      return gate;
+    }
+    const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+    it('lets nothing go for a pause, then one question that tries it while the others wait, and then everything', async () => {
+      const gate = await resting();
+      const questions = [question<string>(), question<string>(), question<string>()];
+      const answers = questions.map(({ run }, at) => gate.ask(`q${at}`, never, run));
+      await pass(999);
+      expect(questions.map(({ asked }) => asked)).toEqual([0, 0, 0]);
+      await pass(1);
+      expect(questions.map(({ asked }) => asked)).toEqual([1, 0, 0]);
+      questions[0]?.answer('back');
+      await settled();
+      expect(questions.map(({ asked }) => asked)).toEqual([1, 1, 1]);
+      for (const { answer } of questions) answer('well');
+      expect(await Promise.all(answers)).toEqual(['back', 'well', 'well']);
     });
-  });
 
-  it('tries one question after the pause while the others wait for its outcome, and then is at full speed', async () => {
-    let now = 0;
-    const gate = gateWith({ concurrency: 8, clock: { now: () => now } });
-    for (const key of ['a', 'b', 'c']) await expect(gate.ask(key, never, () => Promise.reject(fault()))).rejects.toThrow();
-    now = 1_000;
-    const trial = question<string>();
-    const others = [question<string>(), question<string>()];
-    const answers = [trial, ...others].map(({ run }, at) => gate.ask(`q${at}`, never, run));
-    await settled();
-    expect([trial.asked, ...others.map(({ asked }) => asked)]).toEqual([1, 0, 0]);
-    trial.answer('back');
-    await settled();
-    expect(others.map(({ asked }) => asked)).toEqual([1, 1]);
-    for (const other of others) other.answer('well');
-    expect(await Promise.all(answers)).toEqual(['back', 'well', 'well']);
-  });
+    it('refuses those who waited for the trial when it fails', async () => {
+      const gate = await resting();
+      const questions = [question<string>(), question<string>()];
+      const outcomes = Promise.allSettled(questions.map(({ run }, at) => gate.ask(`q${at}`, never, run)));
+      await pass(1_000);
+      questions[0]?.fail(fault());
+      const [first, second] = await outcomes;
+      expect(first).toMatchObject({ reason: { code: 'http_status' } });
+      expect(second).toMatchObject({ reason: { code: 'source_unavailable', retryable: true } });
+      expect(questions[1]?.asked).toBe(0);
+    });
 
-  it('rests again when the question after the pause fails, and lets another try when nobody waited for it', async () => {
-    let now = 0;
-    const gate = gateWith({ clock: { now: () => now } });
-    for (const key of ['a', 'b', 'c']) await expect(gate.ask(key, never, () => Promise.reject(fault()))).rejects.toThrow();
-    now = 1_000;
-    const left = new AbortController();
-    const abandoned = gate.ask('left', left.signal, question<string>().run);
-    await settled();
-    left.abort(new Error('cancelled'));
-    await expect(abandoned).rejects.toThrow('cancelled');
-    await expect(gate.ask('again', never, () => Promise.reject(fault()))).rejects.toMatchObject({ code: 'http_status' });
-    await expect(gate.ask('rest', never, () => Promise.resolve(1))).rejects.toMatchObject({ code: 'source_unavailable' });
-    now = 2_000;
-    expect(await gate.ask('well', never, () => Promise.resolve(1))).toBe(1);
+    it('refuses nobody for a trial that began before, because the source may be well since then', async () => {
+      const gate = await resting();
+      const trial = question<string>();
+      const failing = expect(gate.ask('trial', never, trial.run)).rejects.toThrow('503');
+      await pass(1_000);
+      const later = question<string>();
+      const answer = gate.ask('later', never, later.run);
+      trial.fail(fault());
+      await failing;
+      await pass(1_000);
+      expect(later.asked).toBe(1);
+      later.answer('well');
+      expect(await answer).toBe('well');
+    });
+
+    it('is held up by a trial that hangs for no longer than the pause', async () => {
+      const gate = await resting();
+      const hanging = gate.ask('hangs', never, question<string>().run);
+      await pass(1_000);
+      const next = question<string>();
+      const answer = gate.ask('next', never, next.run);
+      await pass(1_000);
+      next.answer('well');
+      expect(await answer).toBe('well');
+      expect(await gate.ask('more', never, () => Promise.resolve('well, too'))).toBe('well, too');
+      const timeout = expect(hanging).rejects.toMatchObject({ code: 'source_timeout' });
+      await pass(10_000);
+      await timeout;
+      // That one began while the source was unwell; it is one fault, not a row of them.
+      expect(await gate.ask('after', never, () => Promise.resolve('well'))).toBe('well');
+    });
+
+    it('lets another question try when nobody waits for the trial any more', async () => {
+      const gate = await resting();
+      const left = new AbortController();
+      const abandoned = expect(gate.ask('left', left.signal, question<string>().run)).rejects.toThrow('cancelled');
+      await pass(1_000);
+      left.abort(new Error('cancelled'));
+      await abandoned;
+      expect(await gate.ask('again', never, () => Promise.resolve('well'))).toBe('well');
+    });
+
+    it('lets those wait that had waited for a place before it failed', async () => {
+      const gate = gateWith({ concurrency: 1, breaker: { failures: 1, pauseMs: 1_000 } });
+      const first = question<string>();
+      const failing = expect(gate.ask('a', never, first.run)).rejects.toThrow('503');
+      const behind = [question<string>(), question<string>()];
+      const answers = behind.map(({ run }, at) => gate.ask(`b${at}`, never, run));
+      await settled();
+      first.fail(fault());
+      await failing;
+      expect(behind.map(({ asked }) => asked)).toEqual([0, 0]);
+      await pass(1_000);
+      expect(behind.map(({ asked }) => asked)).toEqual([1, 0]);
+      behind[0]?.answer('well');
+      await settled();
+      behind[1]?.answer('well');
+      expect(await Promise.all(answers)).toEqual(['well', 'well']);
+    });
   });
 
   it('does not count refused questions as faults of the source', async () => {

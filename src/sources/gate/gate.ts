@@ -47,7 +47,7 @@ interface Flight {
 /** The way to one source: shares questions, bounds how many are asked at once and for how long, and rests after faults. */
 export function createGate(options: GateOptions): Gate {
   const flights = new Map<string, Flight>();
-  const breaker = createBreaker(options.name, options.breaker, options.clock);
+  const breaker = createBreaker(options.name, options.breaker);
   const places = createPlaces(options.concurrency, breaker);
   let keptBytes = 0;
 
@@ -74,19 +74,19 @@ export function createGate(options: GateOptions): Gate {
     const { signal } = controller;
     const timer = setTimeout(() => controller.abort(tooLate(options)), options.timeoutMs);
     try {
-      const release = await places.take(signal);
+      const place = await places.take(signal);
       try {
         const value = await unlessAborted(run(signal), signal);
         breaker.worked();
         return value;
       } catch (error) {
         // Where nobody waits any more, nothing was learned about the source.
-        if (signal.aborted && !(signal.reason instanceof CodedError)) breaker.unknown();
-        else if (isFault(error)) breaker.failed();
+        if (signal.aborted && !(signal.reason instanceof CodedError)) breaker.unknown(place.as);
+        else if (isFault(error)) breaker.failed(place.as);
         else breaker.worked();
         throw error;
       } finally {
-        release();
+        place.release();
       }
     } finally {
       clearTimeout(timer);

@@ -1,12 +1,15 @@
-import type { Breaker } from './breaker.ts';
+import type { Breaker, Trial } from './breaker.ts';
 
 /** A bounded number of places that are taken in the order of asking. */
 export interface Places {
-  /**
-   * @returns a function that gives the place back
-   * @throws the reason of `signal`; what the breaker throws, also while waiting
-   */
-  take(signal: AbortSignal): Promise<() => void>;
+  /** @throws the reason of `signal`; what the breaker throws, also while waiting */
+  take(signal: AbortSignal): Promise<Place>;
+}
+
+export interface Place {
+  as: Trial;
+  /** Gives it back. */
+  release(): void;
 }
 
 export function createPlaces(count: number, breaker: Breaker): Places {
@@ -14,42 +17,46 @@ export function createPlaces(count: number, breaker: Breaker): Places {
   let free = count;
 
   const wakeFirst = () => queue.shift()?.();
-  breaker.onChange(() => {
-    for (const wake of queue.splice(0)) wake();
-  });
 
-  async function admission(signal: AbortSignal): Promise<void> {
+  async function admission(signal: AbortSignal): Promise<Trial> {
+    const came = breaker.last;
     for (;;) {
       signal.throwIfAborted();
       if (free <= 0) {
         await untilWoken(queue, signal);
         continue;
       }
-      const admitted = breaker.admit();
-      if (admitted === true) {
+      const admitted = breaker.admit(came);
+      if (typeof admitted === 'number') {
         // In the same step, or two could take the last place.
         free--;
-        return;
+        return admitted;
       }
+      // Others may have been woken for this place; they wait for the same.
+      wakeFirst();
       await untilSettled(admitted, signal);
     }
   }
 
   return {
     async take(signal) {
+      let as: Trial;
       try {
-        await admission(signal);
+        as = await admission(signal);
       } catch (error) {
         // The place that this one was woken for is somebody else's now.
         if (free > 0) wakeFirst();
         throw error;
       }
       let taken = true;
-      return () => {
-        if (!taken) return;
-        taken = false;
-        free++;
-        wakeFirst();
+      return {
+        as,
+        release() {
+          if (!taken) return;
+          taken = false;
+          free++;
+          wakeFirst();
+        },
       };
     },
   };
