@@ -1,19 +1,19 @@
 /**
- * Preloaded into a measured service (`node --import`): tells on file descriptor 3 what is alive after each full
- * collection of garbage that happens by itself, one line of JSON each. Nothing is collected for its sake.
+ * Preloaded into a measured service (`node --expose-gc --import`): when it is asked on file descriptor 3, it collects all
+ * garbage and says what is alive, one line of JSON.
  */
-import { writeSync } from 'node:fs';
-import { PerformanceObserver, constants } from 'node:perf_hooks';
+import { Socket } from 'node:net';
 import process from 'node:process';
 
 const DESCRIPTOR = 3;
+const { gc: collect } = globalThis;
 
-new PerformanceObserver((list) => {
-  const full = list.getEntries().some((entry) => {
-    const { kind } = (entry as { detail?: { kind?: number } }).detail ?? {};
-    return kind === constants.NODE_PERFORMANCE_GC_MAJOR;
-  });
-  if (!full) return;
-  const { heapUsed } = process.memoryUsage();
-  writeSync(DESCRIPTOR, `${JSON.stringify({ at: Date.now(), heapMb: heapUsed / 1_048_576 })}\n`);
-}).observe({ entryTypes: ['gc'] });
+const channel = new Socket({ fd: DESCRIPTOR });
+channel.on('data', () => {
+  if (collect === undefined) throw new Error('start it with --expose-gc');
+  collect();
+  channel.write(`${JSON.stringify({ heapMb: process.memoryUsage().heapUsed / 1_048_576 })}\n`);
+});
+// The bench may be gone before the service.
+channel.on('error', () => channel.destroy());
+channel.unref();

@@ -1,22 +1,16 @@
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 /** A whole davylamp as a process, and the metrics page of a healthy shop, for benches that let releases pass by. */
 const MAIN = fileURLToPath(new URL('../src/main.js', import.meta.url));
 const PROBE = new URL('./heap-probe.js', import.meta.url);
 const REQUESTS_PER_MS = 20;
-
-/** What was alive in the heap after a full collection of garbage. */
-export interface Alive {
-  at: number;
-  heapMb: number;
-}
 
 /** A page whose counters grow with the clock; it can be made to take requests and never answer. */
 export async function startPage() {
@@ -97,20 +91,18 @@ export async function writeConfig(
   return file;
 }
 
-/** @param onCollected is told of each full collection of garbage that happens by itself */
-export async function startDavylamp(config: string, onCollected?: (alive: Alive) => void) {
+/** @param probed whether `alive` can be asked */
+export async function startDavylamp(config: string, { probed = false }: { probed?: boolean } = {}) {
   const environment = { ...process.env, DAVYLAMP__LOG__LEVEL: 'info' };
-  const preload = onCollected === undefined ? [] : ['--import', PROBE.href];
+  const preload = probed ? ['--expose-gc', '--import', PROBE.href] : [];
   const child = spawn(process.execPath, [...preload, MAIN, 'serve', '--config', config], {
     env: environment,
-    stdio: ['ignore', 'pipe', 'inherit', onCollected === undefined ? 'ignore' : 'pipe'],
+    stdio: ['ignore', 'pipe', 'inherit', probed ? 'pipe' : 'ignore'],
   });
   // A bench that fails leaves no process behind.
   process.once('exit', () => child.kill('SIGKILL'));
-  const told = child.stdio[3];
-  if (onCollected !== undefined && told instanceof Readable) {
-    createInterface({ input: told }).on('line', (line) => onCollected(JSON.parse(line) as Alive));
-  }
+  const probe = child.stdio[3] instanceof Socket ? child.stdio[3] : null;
+  const answers = probe && on(createInterface({ input: probe }), 'line');
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
   const { stdout } = child;
   if (stdout === null) throw new Error('the output of davylamp is not read');
@@ -133,12 +125,18 @@ export async function startDavylamp(config: string, onCollected?: (alive: Alive)
     metrics: async () => (await fetch(`${address}/metrics`)).text(),
     signal: (name: NodeJS.Signals) => void child.kill(name),
     exited,
+    /** Megabytes that are alive in the heap, once all garbage is collected. */
+    async alive(): Promise<number> {
+      if (probe === null || answers === null) throw new Error('it was started without the probe');
+      probe.write('\n');
+      const { value } = (await answers.next()) as { value: [string] };
+      return (JSON.parse(value[0]) as { heapMb: number }).heapMb;
+    },
     /** Linux only: reads /proc. */
-    async resources(): Promise<{ residentMb: number; ownMb: number; handles: number }> {
+    async resources(): Promise<{ residentMb: number; handles: number }> {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8');
       const handles = (await readdir(`/proc/${child.pid}/fd`)).length;
-      const size = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1_024;
-      return { residentMb: size('VmRSS'), ownMb: size('RssAnon'), handles };
+      return { residentMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1_024, handles };
     },
   };
 }
