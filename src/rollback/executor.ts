@@ -91,7 +91,12 @@ export class Executor {
   /** The record with the mark that a push begins, or null when somebody changed it meanwhile. */
   async #marked(record: StoredRecord): Promise<StoredRecord | null> {
     const rollback = rollbackIn(record);
-    if (rollback.pushStarted !== null) return record;
+    if (rollback.pushStarted !== null) {
+      // Marked before: another run may have come in between, and a person refused it there. A record that is gone is looked
+      // after where the loss of the store is.
+      const latest = await this.#context.store.get('rollback', record.id);
+      return latest === undefined || latest.version === record.version ? record : null;
+    }
     const value = { ...rollback, pushStarted: new Date(this.#context.clock.now()).toISOString() };
     if (!(await committed(this.#context.store, [rollbackWrite(value, record.version, record.createdAt)], []))) return null;
     this.#context.reach('push-marked');
