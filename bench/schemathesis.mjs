@@ -207,7 +207,7 @@ positive_data_acceptance.expected-statuses = ["2xx", 404, 409, 422]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 413, 415, 422]
 
 [[operations]]
-include-operation-id = ["listAnalyses", "listRollbacks", "judge"]
+include-operation-id = ["listAnalyses", "listRollbacks", "listLedger", "judge"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", 400, 404]
 
 [[operations]]

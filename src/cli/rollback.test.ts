@@ -89,6 +89,7 @@ describe('davylamp report', () => {
     expect(written).toContain('both 1, only davylamp 0, only people 0');
     expect(written).toMatch(/4f2c1d9a7b +would_roll_back +shadow +\S+ +reverted +c01d5a7f9e +22 min +Deploy shop 2/);
     expect(JSON.parse((await report('shop', '--json')).written)).toMatchObject({ agreed: 1 });
+    expect((await report('shop', '--since', '99999999999999999999d')).code).toBe(0);
   });
 
   it('says what is wrong with its arguments, or with the application', async () => {

@@ -36,7 +36,8 @@ export function reportRoutes(server: FastifyInstance, { report, clock }: Pick<Ht
     async (request) => {
       const { application } = request.params;
       admit(request.who, application);
-      const since = clock.now() - parseDuration(request.query.since ?? DEFAULT_SINCE);
+      // Longer than there has been anything is from the beginning.
+      const since = Math.max(0, clock.now() - parseDuration(request.query.since ?? DEFAULT_SINCE));
       return report(application, since, AbortSignal.timeout(READ_TIMEOUT_MS));
     },
   );
