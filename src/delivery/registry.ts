@@ -21,7 +21,7 @@ export async function createDelivery(application: string, config: DeliveryConfig
     case 'http':
       return (await import('./http/delivery.ts')).createHttpDelivery(config, deps);
     case 'none':
-      return (await import('./none/delivery.ts')).createNoDelivery();
+      return (await import('./none/delivery.ts')).createNoDelivery(config, deps);
     case 'argo-rollouts':
       return (await import('./argo-rollouts/delivery.ts')).createArgoRolloutsDelivery(config, kubernetesFor(application, deps));
     case 'flagger':
@@ -31,8 +31,8 @@ export async function createDelivery(application: string, config: DeliveryConfig
   }
 }
 
-function kubernetesFor(application: string, { kubernetes }: DeliveryDependencies): KubernetesDependencies {
-  if (kubernetes !== undefined) return kubernetes;
+function kubernetesFor(application: string, { kubernetes, http, readSecret }: DeliveryDependencies): KubernetesDependencies {
+  if (kubernetes !== undefined) return { ...kubernetes, hooks: { http, readSecret } };
   const sentence = `applications.${application}.delivery: this process was started without access to Kubernetes`;
   throw new CodedError('adapter_not_available', sentence, { details: { application } });
 }

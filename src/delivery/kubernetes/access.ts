@@ -1,6 +1,7 @@
 import { parseDuration } from '../../analysis/quantities.ts';
 import type { Clock } from '../../clock.ts';
 import { CodedError } from '../../errors.ts';
+import type { ReceiverDependencies } from '../receiver/receiver.ts';
 import type { Cluster, ObjectAddress } from './cluster.ts';
 import type { Clusters } from './clusters.ts';
 import type { ResourceKind } from './problem.ts';
@@ -17,6 +18,8 @@ export interface KubernetesDependencies {
   report: (error: CodedError) => void;
   /** Address of the repository that the application is configured with; left out: an operator's own is not compared. */
   repository?: string;
+  /** How addresses beside the clusters are called; left out: none can be. */
+  hooks?: ReceiverDependencies;
 }
 
 /** One workload in its cluster: what the three deliveries read in the same way. */

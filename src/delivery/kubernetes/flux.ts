@@ -1,4 +1,6 @@
+import { CodedError } from '../../errors.ts';
 import type { Automation, Located } from '../port.ts';
+import { callReceiver } from '../receiver/receiver.ts';
 import type { Access, KubernetesDependencies } from './access.ts';
 import { listedBots } from './bots.ts';
 import type { ObjectAddress } from './cluster.ts';
@@ -34,7 +36,7 @@ const OLDER_AUTOMATIONS: ResourceKind = { ...IMAGE_UPDATE_AUTOMATIONS, version: 
  * what its source has fetched, so the source is asked first.
  */
 export function flux(config: Flux, clusterName: string | undefined, access: Access, deps: KubernetesDependencies): Operator {
-  const { kind, namespace, name } = config;
+  const { kind, namespace, name, receiver } = config;
   const cluster = deps.clusters.named(clusterName);
   const { timeoutMs } = access;
   const address = { resource: FLUX_KINDS[kind], namespace, name };
@@ -84,7 +86,7 @@ export function flux(config: Flux, clusterName: string | undefined, access: Acce
   return {
     banner: null,
     locate,
-    rights: { cluster, namespace, needs: needsOf(address.resource) },
+    rights: { cluster, namespace, needs: needsOf(address.resource, receiver === undefined) },
     async look(signal) {
       // A source says what was fetched, which is not what was applied.
       if (kind === 'GitRepository') return { synced: null };
@@ -94,7 +96,12 @@ export function flux(config: Flux, clusterName: string | undefined, access: Acce
       const synced = kind === 'Kustomization' ? appliedBy(object) : commitIn(isReady ? status?.lastAttemptedRevision : undefined);
       return { synced, operation: reconcilingOf(object) };
     },
-    async sync(_commit, signal) {
+    async sync(commit, signal) {
+      if (receiver !== undefined) {
+        if (deps.hooks === undefined) throw new CodedError('adapter_not_available', 'this process can call no Receiver of Flux');
+        await callReceiver(receiver, commit, deps.hooks, signal);
+        return;
+      }
       if (kind !== 'GitRepository') {
         const { spec } = await read(address, signal);
         const reference = spec?.sourceRef ?? spec?.chart?.spec.sourceRef;
@@ -118,16 +125,14 @@ export function flux(config: Flux, clusterName: string | undefined, access: Acce
   };
 }
 
-function needsOf(resource: ResourceKind): Need[] {
+/** @param asks whether Flux is asked by annotations, which takes the right to write them */
+function needsOf(resource: ResourceKind, asks: boolean): Need[] {
+  const isSource = resource === GIT_REPOSITORIES;
   return [
-    ...(resource === GIT_REPOSITORIES
-      ? []
-      : [
-          need('get', resource, 'what was applied, and from which commit, is not known'),
-          need('patch', resource, 'Flux is not asked to reconcile'),
-        ]),
+    ...(isSource ? [] : [need('get', resource, 'what was applied, and from which commit, is not known')]),
+    ...(isSource || !asks ? [] : [need('patch', resource, 'Flux is not asked to reconcile')]),
     need('get', GIT_REPOSITORIES, 'a Kustomization of another repository is not told from one of this'),
-    need('patch', GIT_REPOSITORIES, 'the source is not fetched before its own interval'),
+    ...(asks ? [need('patch', GIT_REPOSITORIES, 'the source is not fetched before its own interval')] : []),
     need('list', IMAGE_UPDATE_AUTOMATIONS, 'the image automation of Flux is not seen'),
   ];
 }

@@ -8,6 +8,8 @@ import {
   type FakeCluster,
 } from '../../../test/support/kubernetes-harness.ts';
 import type { KubernetesObject } from '../../../test/support/fake-kubernetes.ts';
+import { startFaultServer } from '../../../test/support/fault-server.ts';
+import { createHttpClient } from '../../net/client.ts';
 import { createArgoRolloutsDelivery } from '../argo-rollouts/delivery.ts';
 import { createDeploymentDelivery } from '../deployment/delivery.ts';
 import { createFlaggerDelivery } from '../flagger/delivery.ts';
@@ -108,6 +110,46 @@ describe('who applies a workload', () => {
       expect(await rollouts({}).locate?.(never)).toMatchObject({ revision: null, notInGit: null });
     },
   );
+
+  const mine = { group: 'argoproj.io', kind: 'Rollout', namespace: NAMESPACE, name: NAME };
+
+  it.each<[string, object, string, object]>([
+    ['the label of Argo CD', { 'app.kubernetes.io/instance': NAME }, 'argocd', {}],
+    ['the label with a namespace', { 'app.kubernetes.io/instance': `team-a_${NAME}` }, 'team-a', {}],
+    ['a label key of its own', { 'ci.example/app': NAME }, 'argocd', { argocdTracking: { labelKey: 'ci.example/app' } }],
+    [
+      'the label, with Argo CD in another namespace',
+      { 'app.kubernetes.io/instance': NAME },
+      'gitops',
+      { argocdTracking: { namespace: 'gitops' } },
+    ],
+  ])('is found by %s, where it tracks by label alone', async (_, labels, namespace, config) => {
+    rollout('shop:2', { labels });
+    application({ status: { resources: [mine], history: [entry(BAD, 31)] } }, namespace);
+    const delivery = rollouts(config);
+    expect((await delivery.locate?.(never))?.revision).toBe(BAD);
+    expect(delivery.can.sync).toBe(false);
+  });
+
+  it('is not believed by a label that Helm wrote, or that was copied with an annotation', async () => {
+    const labels = { 'app.kubernetes.io/instance': NAME };
+    application({ status: { resources: [{ ...mine, name: 'other' }], history: [entry(BAD, 31)] } });
+    rollout('shop:2', { labels });
+    expect((await rollouts({}).locate?.(never))?.revision).toBeNull();
+    application({ status: { resources: [mine], history: [entry(BAD, 31)] } });
+    const copied = { 'argocd.argoproj.io/tracking-id': `${NAME}:argoproj.io/Rollout:${NAMESPACE}/other` };
+    rollout('shop:2', { labels, annotations: copied });
+    expect((await rollouts({}).locate?.(never))?.revision).toBeNull();
+  });
+
+  it('complains of nothing where a label names no Application, or where none may be read', async () => {
+    rollout('shop:2', { labels: { 'app.kubernetes.io/instance': NAME } });
+    expect((await rollouts({}).locate?.(never))?.revision).toBeNull();
+    application({ status: { resources: [mine], history: [entry(BAD, 31)] } });
+    cluster.fake.denied.add('get applications');
+    expect((await rollouts({}).locate?.(never))?.revision).toBeNull();
+    expect(cluster.reported).toEqual([]);
+  });
 
   it('is found by the labels that Flux leaves on the workload', async () => {
     const owner = 'kustomize.toolkit.fluxcd.io';
@@ -310,6 +352,33 @@ describe('who applies a workload', () => {
     application({ status: running(revision, minutes) });
     await rollouts(argocd).sync(order, never);
     expect(stored().status?.['operationState']).toMatchObject({ phase: 'Running' });
+  });
+
+  it('is asked by a Receiver in place of an annotation, without a right to write', async () => {
+    const receiver = await startFaultServer();
+    const http = createHttpClient();
+    try {
+      receiver.on('*', { kind: 'answer', status: 200 });
+      cluster.fake.reviews = true;
+      cluster.fake.denied.add('patch kustomizations').add('patch gitrepositories');
+      put(KUSTOMIZE, 'Kustomization', 'ops', 'shop', {
+        spec: { sourceRef: { kind: 'GitRepository', name: 'deploy' } },
+        status: { lastAppliedRevision: `main@sha1:${GOOD}` },
+      });
+      const delivery = createArgoRolloutsDelivery(
+        { type: 'argo-rollouts', ...workload, flux: { ...flux.flux, receiver: { urlFile: 'hook' } } },
+        { ...cluster.deps, hooks: { http, readSecret: () => Promise.resolve(`${receiver.url}/hook/0a1b`) } },
+      );
+      expect(delivery.can.sync).toBe(true);
+      await delivery.sync(order, never);
+      expect(receiver.requests).toMatchObject([{ method: 'POST', path: '/hook/0a1b', body: JSON.stringify({ commit: GOOD }) }]);
+      expect(cluster.fake.calls.filter((call) => /patch|create/.test(call))).toEqual([]);
+      const missing = (await delivery.check?.(never))?.filter(({ sentence }) => /kustomizations|gitrepositories/.test(sentence));
+      expect(missing?.map(({ status }) => status)).toEqual(['ok', 'ok']);
+    } finally {
+      await http.close();
+      await receiver.close();
+    }
   });
 
   it('says of a check which rights over the operator are missing, and what is lost', async () => {

@@ -8,7 +8,7 @@ import { ownerIn } from './reconciled.ts';
 import type { Released } from './released.ts';
 import { examineRights } from './rights.ts';
 import type { Workload } from './schema.ts';
-import { trackedBy } from './tracking.ts';
+import { labelledBy, trackedBy } from './tracking.ts';
 
 /** What the three deliveries to Kubernetes have from whoever applies the workload. */
 export interface Operated {
@@ -36,9 +36,11 @@ export function operatedBy(
   if (config.argocd !== undefined) operators.push(argocd(config.argocd, config.argocd.cluster ?? config.cluster, access, deps));
   if (config.flux !== undefined) operators.push(flux(config.flux, config.flux.cluster ?? config.cluster, access, deps));
 
-  function named(by: Released): Operator[] {
+  async function named(by: Released, signal: AbortSignal): Promise<Operator[]> {
     if (operators.length > 0) return operators;
-    const application = trackedBy(by);
+    const tracking = config.argocdTracking ?? {};
+    const application =
+      trackedBy(by, tracking) ?? (await labelledBy(by, tracking, deps.clusters.named(config.cluster), access.timeoutMs, signal));
     if (application !== null) return [argocd(application, config.cluster, access, deps)];
     for (const kind of ['HelmRelease', 'Kustomization'] as const) {
       const owner = ownerIn(by.labels, kind);
@@ -70,7 +72,7 @@ export function operatedBy(
       const found = await released(signal);
       if (found.restarted !== null) return movedTag(found.restarted);
       let first: Located | null = null;
-      for (const operator of named(found)) {
+      for (const operator of await named(found, signal)) {
         const located = await access.orNull(() => operator.locate(found, signal));
         if (located !== null && (located.revision !== null || located.notInGit !== null)) return located;
         first ??= located;
@@ -79,7 +81,7 @@ export function operatedBy(
     },
 
     async automations(signal) {
-      const found = operators.length > 0 ? operators : named(await released(signal));
+      const found = operators.length > 0 ? operators : await named(await released(signal), signal);
       const bots = [];
       for (const operator of found) bots.push(...((await access.orNull(() => operator.automations(signal))) ?? []));
       return bots;

@@ -250,6 +250,7 @@ export const Application = Type.Object({
         }),
       ),
       sourceHydrator: optional(Type.Object({ lastSuccessfulOperation: Hydration, currentOperation: Hydration })),
+      resources: some(Type.Object({ group: Text, kind: Text, namespace: Text, name: Text })),
       history: some(Type.Object({ deployedAt: Text, deployStartedAt: Text, ...revisions, ...sources })),
     }),
   ),

@@ -1,5 +1,6 @@
 import { Type, type Static } from 'typebox';
 import { Duration } from '../../analysis/quantities.ts';
+import { FluxReceiver } from '../receiver/schema.ts';
 
 const closed = { additionalProperties: false };
 const ClusterName = Type.String({
@@ -90,10 +91,32 @@ export const Flux = Type.Object(
     namespace: Namespace,
     name: ObjectName,
     cluster: Type.Optional(Type.String({ ...ClusterName, description: 'Its cluster, where that is another one.' })),
+    receiver: Type.Optional({
+      ...FluxReceiver,
+      description: 'Asks for a sync by a Receiver in place of an annotation, so that no right to patch is needed.',
+    }),
   },
   { ...closed, description: 'Flux applies the workload: it is asked to reconcile, and says what it has applied.' },
 );
 export type Flux = Static<typeof Flux>;
+
+export const ArgocdTracking = Type.Object(
+  {
+    labelKey: Type.Optional(
+      Type.String({
+        pattern: '^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+        maxLength: 317,
+        default: 'app.kubernetes.io/instance',
+        description: 'Label that names the Application (application.instanceLabelKey of argocd-cm).',
+      }),
+    ),
+    namespace: Type.Optional(
+      Type.String({ ...Namespace, default: 'argocd', description: 'Where Applications are that are named without a namespace.' }),
+    ),
+  },
+  { ...closed, description: 'How the Application of a workload is found where argocd is not given.' },
+);
+export type ArgocdTracking = Static<typeof ArgocdTracking>;
 
 /** What the three deliveries to Kubernetes have in common. */
 export const workloadFields = {
@@ -116,6 +139,7 @@ export const workloadFields = {
   ),
   timeout: Type.Optional(Type.Unsafe<string>({ ...Duration, default: '5s', description: 'For one call.' })),
   argocd: Type.Optional(Argocd),
+  argocdTracking: Type.Optional(ArgocdTracking),
   flux: Type.Optional(Flux),
 };
 const Workload = Type.Object(workloadFields, closed);
