@@ -103,11 +103,11 @@ export function scrub(text: string, secrets: readonly string[]): string {
   return clean.replaceAll(/:\/\/[^/\s@]*@/g, '://***@').replaceAll(/(authorization:)[^\n]*/gi, '$1 ***');
 }
 
-/** The lines that tell most, on one line, without control characters, secrets or more than a screen line or three. */
+/** The lines that tell most, on one line, without control and invisible characters, secrets or more than a screen line or three. */
 function reasonOf(text: string, secrets: readonly string[]): string {
   const lines = scrub(text, secrets)
     .split('\n')
-    .map((line) => line.replaceAll(/\p{Cc}/gu, ' ').trim())
+    .map((line) => line.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, ' ').trim())
     .filter((line) => line !== '' && !line.startsWith('hint:'));
   const telling = lines.filter((line) => /^(fatal|error|remote):/.test(line));
   return (telling.length > 0 ? telling : lines).join('; ').slice(0, REASON_LIMIT);

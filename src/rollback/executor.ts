@@ -147,6 +147,7 @@ export class Executor {
     switch (rollback.state) {
       case 'planned':
         return plan(this.#context, rollback, signal);
+      case 'held':
       case 'executing':
         if (rollback.mode === 'rollback' && rollback.aborted === 'no') return abort(this.#context, rollback, signal);
         return write(this.#context, rollback, { lane: this.#laneOf(repositoryOf(this.#context, rollback)), begin }, signal);

@@ -129,7 +129,14 @@ export type Rollback = Static<typeof Rollback>;
 
 const FINAL: ReadonlySet<RollbackState> = new Set(['recovered', 'not_recovered', 'refused', 'failed']);
 
-/** Whether the executor has something left to do (held waits for a person, shadow ends with its plan). */
-export function isOpen(rollback: Rollback): boolean {
-  return !FINAL.has(rollback.state) && rollback.state !== 'held' && rollback.code !== 'shadow';
+/** Held because a rule of the remote (a hook) refused the push. */
+export const PUSH_REFUSED = 'git_push_refused';
+
+/**
+ * Whether the executor has something left to do. What is held waits for a person, but for what the remote refused, which
+ * is tried on; shadow ends with its plan.
+ */
+export function isOpen({ state, code }: Rollback): boolean {
+  if (state === 'held') return code === PUSH_REFUSED;
+  return !FINAL.has(state) && code !== 'shadow';
 }

@@ -3,6 +3,17 @@ import type { Rollback, RollbackState } from './record.ts';
 /** Pure steps of a rollback's record; every change leaves a line in its history. */
 
 const MAX_HISTORY = 200;
+/** What other code asks the history for: the newest of each stays, however long the history is. */
+const DECISIVE: ReadonlySet<string> = new Set([
+  'decided',
+  'approved',
+  'mode_changed',
+  'pushed',
+  'proposed',
+  'proposal_opened',
+  'proposal_merged',
+  'stuck',
+]);
 const RETRY_FIRST_MS = 250;
 export const RETRY_CAP_MS = 5_000;
 /** A controller is waited for a short time only, in which it is asked often. */
@@ -24,8 +35,18 @@ export function noted(rollback: Rollback, step: string, sentence: string, at: nu
   return {
     ...rollback,
     updatedAt: iso(at),
-    history: [...rollback.history, { at: iso(at), step, sentence }].slice(-MAX_HISTORY),
+    history: cut([...rollback.history, { at: iso(at), step, sentence }]),
   };
+}
+
+/** Without its oldest entries, but for its beginning and the newest of each decisive step. */
+function cut(history: Rollback['history']): Rollback['history'] {
+  const surplus = history.length - MAX_HISTORY;
+  if (surplus <= 0) return history;
+  const newest = new Map(history.map(({ step }, at) => [step, at]));
+  const isKept = (step: string, at: number): boolean => at === 0 || (DECISIVE.has(step) && newest.get(step) === at);
+  const dropped = new Set(history.flatMap(({ step }, at) => (isKept(step, at) ? [] : [at])).slice(0, surplus));
+  return history.filter((_, at) => !dropped.has(at));
 }
 
 /** Something that is being retried; the same problem again only counts up, so that the history stays short. */
@@ -48,6 +69,11 @@ export function troubled(
   return { ...noted(rollback, problem.code, problem.sentence, at), problem: known };
 }
 
+/** Held by the remote's own rules, in its words; the problem stays, as the push is tried again. */
+export function heldByRemote(rollback: Rollback, { code, sentence }: { code: string; sentence: string }): Rollback {
+  return { ...rollback, state: 'held', code, sentence };
+}
+
 /** Milliseconds since the rollback last came to one of the steps; since it was decided, when it never did. */
 export function sinceStep(rollback: Rollback, steps: readonly string[], now: number): number {
   return now - Date.parse(rollback.history.findLast(({ step }) => steps.includes(step))?.at ?? rollback.decidedAt);
@@ -57,8 +83,9 @@ export function sinceStep(rollback: Rollback, steps: readonly string[], now: num
  * Whether a problem lasts so long that people have to know: a hook that refuses, a remote that is away, an operator that does
  * not apply. True once for each problem, and once in an hour where they change.
  */
-export function stuckSince({ problem, history }: Rollback, now: number): boolean {
-  if (problem === null) return false;
+export function stuckSince({ problem, history, state }: Rollback, now: number): boolean {
+  // What is held was told when it was.
+  if (problem === null || state === 'held') return false;
   const since = Date.parse(problem.since);
   if (now - since < STUCK_MS && problem.attempts < STUCK_ATTEMPTS) return false;
   const told = Date.parse(history.findLast(({ step }) => step === 'stuck')?.at ?? '1970-01-01T00:00:00Z');

@@ -5,16 +5,16 @@ import { heldIn } from './guards/held.ts';
 import { stoppedBy } from './guards/stopping.ts';
 import type { Lane } from './lane.ts';
 import { withPlan } from './planning.ts';
-import type { Plan, Rollback } from './record.ts';
+import { PUSH_REFUSED, type Plan, type Rollback } from './record.ts';
 import { graceIsOver, guardAbort, guardPlan } from './situation.ts';
-import { REFUSED_CAP_MS, moved, noted, retryDelay, short, troubled } from './transitions.ts';
+import { REFUSED_CAP_MS, RETRY_CAP_MS, heldByRemote, moved, noted, retryDelay, short, troubled } from './transitions.ts';
 
 const UNKNOWN_RETRY_MS = 1_000;
 /** What the guards said of a plan is good for so long: a branch that others push to all the time is raced for. */
 const GUARDED_FOR_MS = 2_000;
 /** The remote said no: nothing was written, so another decision is possible meanwhile. */
 const NOT_PUSHED: ReadonlySet<string> = new Set([
-  'git_push_refused',
+  PUSH_REFUSED,
   'git_branch_protected',
   'git_auth_failed',
   'git_host_key_refused',
@@ -33,10 +33,10 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
     const sentence = `the delivery did not take the abort (${rollback.problem?.sentence ?? ''}); going on with Git`;
     return { next: noted({ ...rollback, aborted: 'unsupported', problem: null }, 'abort_given_up', sentence, now) };
   }
-  const held = await guardAbort(context, rollback, signal);
+  const { held, revision } = await guardAbort(context, rollback, signal);
   if (held !== null) return { next: heldIn(rollback, held, now) };
   context.reach('abort-start');
-  const order = { revision: rollback.badCommit, rollback: rollback.id, reason: rollback.verdictSentence };
+  const order = { revision, rollback: rollback.id, reason: rollback.verdictSentence };
   const aborted = await delivery.abort(order, signal);
   context.reach('abort-done');
   const sentence = {
@@ -180,9 +180,13 @@ function failed(context: ExecutorContext, rollback: Rollback, error: CodedError)
   }
   const refused = NOT_PUSHED.has(error.code);
   const attempts = rollback.problem?.attempts ?? 0;
-  const again = now + (refused ? retryDelay(attempts, REFUSED_CAP_MS) : UNKNOWN_RETRY_MS);
+  // A new credential counts soon; what a hook says changes seldom.
+  const cap = error.retryable ? RETRY_CAP_MS : REFUSED_CAP_MS;
+  const again = now + (refused ? retryDelay(attempts, cap) : UNKNOWN_RETRY_MS);
   // A push whose outcome is not known may be on the remote: until the branch was read again, nothing else is decided.
   const pushStarted = refused ? null : new Date(now).toISOString();
   const problem = { code: error.code, sentence: error.message, nextAt: again };
-  return { next: troubled({ ...rollback, pushStarted }, problem, now), again };
+  const next = troubled({ ...rollback, pushStarted }, problem, now);
+  // People look for what waits for them among what is held. The remote is asked on: its rules may change by themselves.
+  return { next: error.code === PUSH_REFUSED ? heldByRemote(next, problem) : next, again };
 }

@@ -177,8 +177,8 @@ describe('a remote that does not take the revert', () => {
       '/api/v1/rollbacks',
       (page) => (page.items[0]?.problem ?? null) !== null,
     );
-    expect(items[0]).toMatchObject({ state: 'executing', problem: { code: 'git_push_refused' } });
-    expect(items[0]?.problem?.sentence).toContain('releases are frozen');
+    expect(items[0]).toMatchObject({ state: 'held', code: 'git_push_refused', problem: { code: 'git_push_refused' } });
+    expect(items[0]?.sentence).toContain('releases are frozen');
     await world.git.refusePushes(null);
     await service.rollback('recovered');
     expect(await reverts()).toHaveLength(1);
