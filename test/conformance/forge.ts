@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodedError } from '../../src/errors.ts';
 import type { Forge, ProposalOrder } from '../../src/forge/port.ts';
-
-export type ForgeFault =
-  'refuse' | 'hang' | 'drop' | '500' | '429' | '401' | '403' | '404' | 'moved' | 'truncated' | 'wrong types' | 'page' | 'huge';
+import type { ForgeFault } from '../support/forges/hub.ts';
 
 /** A proposal as the forge itself shows it. */
 export interface Shown {

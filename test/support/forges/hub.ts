@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ForgeFault } from '../../conformance/forge.ts';
+
+export type ForgeFault =
+  'refuse' | 'hang' | 'drop' | '500' | '429' | '401' | '403' | '404' | 'moved' | 'truncated' | 'wrong types' | 'page' | 'huge';
 
 export interface HubProposal {
   number: number;

@@ -1,0 +1,9 @@
+/** What did not hold in a play: nothing came of the rollback, more than one did, or something else is not as it should be. */
+export class Finding extends Error {
+  readonly kind: 'lost' | 'double' | 'wrong';
+
+  constructor(kind: Finding['kind'], sentence: string) {
+    super(sentence);
+    this.kind = kind;
+  }
+}
