@@ -8,6 +8,7 @@ import type { Repository } from '../git/port.ts';
 import type { JobQueue } from '../queue/port.ts';
 import type { ChainedEntry, Store, StoredRecord } from '../store/port.ts';
 import { approved, refused, type ApprovalRequest } from './approving.ts';
+import { approvalPolicyOf } from './guards/approval.ts';
 import { causeOfRequest, refuseImpossible, withinTime, type RollbackRequest } from './asking.ts';
 import type { LedgerView } from './context.ts';
 import type { Drafted } from './drafting.ts';
@@ -153,7 +154,10 @@ export class Rollbacks {
     const { application } = await this.get(id);
     const policy = this.#policy(application);
     const stop = stoppedBy(this.#context.fleet, policy, await this.#context.switches.stopping(policy));
-    const change = (rollback: Rollback, now: number) => approved(rollback, request, { policy, by: by.name, now });
+    const change = (rollback: Rollback, now: number) => {
+      const asked = approvalPolicyOf(this.#context.policies, policy, rollback.plan);
+      return approved(rollback, request, { policy: asked, by: by.name, now });
+    };
     if (stop !== null) {
       // What is wrong with the request itself is said first.
       change(await this.get(id), this.#context.clock.now());

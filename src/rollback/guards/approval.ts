@@ -5,6 +5,21 @@ import { fewOf } from './words.ts';
 
 const SHOWN_HASH = 12;
 
+/** What the owners of a plan ask of its approval, all of them together: the most people, the shortest time, every path. */
+export function approvalPolicyOf(
+  policies: ReadonlyMap<string, Policy>,
+  policy: Policy,
+  plan: Pick<Plan, 'joint'> | null,
+): Policy {
+  const owners = [policy, ...(plan?.joint ?? []).flatMap((name) => policies.get(name) ?? [])];
+  return {
+    ...policy,
+    approvals: Math.max(...owners.map(({ approvals }) => approvals)),
+    approvalFor: Math.min(...owners.map(({ approvalFor }) => approvalFor)),
+    approvalPaths: owners.flatMap(({ approvalPaths }) => approvalPaths),
+  };
+}
+
 /**
  * Whether enough different people have released a plan, recently enough.
  *

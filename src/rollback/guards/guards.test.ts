@@ -92,6 +92,12 @@ const CASES: { code: string; facts: Partial<GuardFacts>; asked: boolean; says: s
     says: 'bob closed the proposal https://git.example/deploy/pulls/7',
   },
   {
+    code: 'refused_before',
+    facts: { past: { ...guardFacts().past, refused: { rollback: 'rb-0', sentence: 'refused by bob: it is wanted' } } },
+    asked: false,
+    says: 'rollback rb-0: refused by bob',
+  },
+  {
     code: 'another_revision_runs',
     facts: { running: { kind: 'other', revision: 'b'.repeat(40), how: 'as the canary' } },
     asked: false,

@@ -26,7 +26,7 @@ export const refusedAlready: Guard = ({ past: { refused = null } }) =>
   refused === null
     ? null
     : {
-        code: 'revert_refused',
+        code: 'refused_before',
         sentence: `to take the same commit out was refused before (rollback ${refused.rollback}: ${refused.sentence}), which is a no; approve this one to have it all the same, or refuse it`,
         approvable: true,
       };
