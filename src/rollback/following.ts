@@ -6,6 +6,7 @@ import { stoppedBy } from './guards/stopping.ts';
 import { markCommit } from './proposing.ts';
 import type { Rollback } from './record.ts';
 import { graceIsOver } from './situation.ts';
+import { holdsSame } from './situation/sameness.ts';
 import { moved, noted, short, sinceStep, troubled } from './transitions.ts';
 
 const WATCH_MS = 500;
@@ -72,12 +73,14 @@ export async function watch(context: ExecutorContext, rollback: Rollback, signal
   const state = await delivery.observe(signal);
   const { revertCommit } = rollback;
   const { synced, canary, stable } = state;
-  const isBad = (commit: string | null) => commit !== null && sameCommit(commit, rollback.badCommit);
+  // The same content from a newer head of the repository is as bad.
+  const isBad = async (commit: string | null) =>
+    commit !== null && (await holdsSame(context, rollback, commit, rollback.badCommit, signal));
   // Who knows the workload and not its operator sees the revert in that the bad revision is neither side any more.
   const applied =
     revertCommit !== null &&
-    !isBad(canary) &&
-    (synced === null ? stable !== null && !isBad(stable) : await holds(context, rollback, synced, revertCommit, signal));
+    !(await isBad(canary)) &&
+    (synced === null ? stable !== null && !(await isBad(stable)) : await holds(context, rollback, synced, revertCommit, signal));
   if (applied) {
     context.reach('deliver-synced');
     const sentence = `${ranBy(state)}${await promoted(context, rollback, state, signal)}`;

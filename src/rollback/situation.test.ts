@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { gitWorld, type GitWorld } from '../../test/git/world.ts';
-import { FLEET, HOUR, MINUTE, PLAN, POLICY, rollbackOf } from '../../test/support/guard-facts.ts';
+import { FLEET, HASH, HOUR, MINUTE, PLAN, POLICY, rollbackOf } from '../../test/support/guard-facts.ts';
 import type { Analysis } from '../analysis/record.ts';
 import { Changes } from '../changes.ts';
 import type { Delivery, DeliveryState } from '../delivery/port.ts';
@@ -19,6 +19,7 @@ import type { ExecutorContext } from './context.ts';
 import { rollbackId } from './identity.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
+import { approvalPolicyOf } from './guards/approval.ts';
 import { guardAbort, guardPlan, wouldHold } from './situation.ts';
 import { committed } from '../commit.ts';
 import { rollbackWrite } from './stored.ts';
@@ -122,7 +123,7 @@ async function analysed(application: string, change: Partial<Analysis>): Promise
 describe('the situation of an ordinary bad release', () => {
   it('lets it pass, at the plan, before the abort and before the push', async () => {
     expect(await held()).toBeNull();
-    expect(await guardAbort(context, mine(), NEVER)).toBeNull();
+    expect(await guardAbort(context, mine(), NEVER)).toEqual({ held: null, revision: bad });
     expect(await held({}, 'push')).toBeNull();
   });
 });
@@ -130,7 +131,7 @@ describe('the situation of an ordinary bad release', () => {
 describe('what stops everything', () => {
   it('stops the abort, too, and whatever was asked for or approved', async () => {
     await context.switches.set({ scope: 'application', name: 'shop', stopped: true, reason: 'we look into it' }, { name: 'ada' });
-    expect((await guardAbort(context, mine(), NEVER))?.code).toBe('stopped_application');
+    expect((await guardAbort(context, mine(), NEVER)).held?.code).toBe('stopped_application');
     expect(await code({ trigger: 'manual' })).toBe('stopped_application');
     expect((await held({}, 'push'))?.code).toBe('stopped_application');
   });
@@ -159,9 +160,9 @@ describe('5.6, 5.7 what the cluster runs', () => {
     const newer = await git.commit('shop 3', { 'apps/shop/rollout.yaml': 'version: 3\n' });
     world.state = { canary: newer, stable: good, synced: newer, phase: 'progressing' };
     expect(await code()).toBe('another_revision_runs');
-    expect((await guardAbort(context, mine(), NEVER))?.code).toBe('another_revision_runs');
+    expect((await guardAbort(context, mine(), NEVER)).held?.code).toBe('another_revision_runs');
     expect((await held({}, 'push'))?.code).toBe('another_revision_runs');
-    expect(await guardAbort(context, mine({ trigger: 'manual' }), NEVER)).toBeNull();
+    expect((await guardAbort(context, mine({ trigger: 'manual' }), NEVER)).held).toBeNull();
   });
 
   it('may be the bad one promoted, or an older one after an abort; a newer stable one is a fix', async () => {
@@ -187,6 +188,17 @@ describe('5.6, 5.7 what the cluster runs', () => {
     expect(await code(rollback)).toBe('sync_running');
     world.state = { ...world.state, operation: { revision: good, since: now } };
     expect(await code(rollback)).toBe('sync_running');
+  });
+
+  it('is the judged one on a newer head that holds the same of the application, and that head is what is aborted', async () => {
+    const docs = await git.commit('docs', { 'docs/a.md': 'a\n' });
+    world.state = { canary: docs, stable: good, synced: docs, phase: 'progressing' };
+    expect(await code()).toBeNull();
+    expect(await guardAbort(context, mine(), NEVER)).toEqual({ held: null, revision: docs });
+    world.state = { canary: null, stable: docs, synced: docs, phase: 'healthy' };
+    expect(await code()).toBeNull();
+    world.state = { canary: 'v1.2.3', stable: good, synced: docs, phase: 'progressing' };
+    expect(await code()).toBe('another_revision_runs');
   });
 
   it('is waited for when it cannot be asked, for ten seconds; of an alert nobody else has said it', async () => {
@@ -308,7 +320,7 @@ describe('what earlier rollbacks say', () => {
     await store.commit([
       { ...rollbackWrite(rollbackOf({ id: 'rb-a', state: 'refused', code: 'proposal_closed', ...undoes, ...at }), 1, now) },
     ]);
-    expect(await held()).toMatchObject({ code: 'revert_refused', approvable: true });
+    expect(await held()).toMatchObject({ code: 'refused_before', approvable: true });
     expect(await code({ trigger: 'manual' })).toBeNull();
   });
 
@@ -331,6 +343,21 @@ describe('a joint plan', () => {
     const joint = { ...plan(), joint: ['mail'], changed: ['apps/shop/rollout.yaml', 'apps/mail/rollout.yaml'] };
     const ask = async () => guardPlan(context, mine(), { bad: commit, plan: joint, undone: [commit] }, 'push', NEVER);
     expect(await ask()).toMatchObject({ code: 'approval_needed', sentence: expect.stringContaining('apps/mail/rollout.yaml') });
+    // Whoever asks for more people, or for a fresher approval, is heeded, whichever owner it is.
+    world.policies.set('mail', { ...POLICY, application: 'mail', paths: ['apps/mail'], approvals: 2, approvalFor: HOUR });
+    const prunes = { ...joint, prunes: ['PersistentVolumeClaim mail/data (apps/mail/rollout.yaml)'] };
+    const yes = (by: string) => {
+      const [at, expiresAt] = [now, now + HOUR].map((one) => new Date(one).toISOString());
+      return { by, plan: HASH, at: at ?? '', expiresAt: expiresAt ?? '' };
+    };
+    const approvedBy = async (...names: string[]) => {
+      const about = { bad: commit, plan: prunes, undone: [commit] };
+      return (await guardPlan(context, mine({ approvals: names.map(yes) }), about, 'push', NEVER))?.code ?? null;
+    };
+    expect(await approvedBy('ada')).toBe('destructive_prune');
+    expect(await approvedBy('ada', 'bob')).toBeNull();
+    const asked = approvalPolicyOf(world.policies, POLICY, joint);
+    expect(asked).toMatchObject({ approvals: 2, approvalFor: HOUR });
     const applications = new Map([['mail', 1]]);
     const switches = new Switches({ store, clock: context.clock, repositories: context.repositories, applications });
     await switches.set({ scope: 'application', name: 'mail', stopped: true, reason: 'mail is being moved' }, { name: 'ada' });
@@ -425,7 +452,7 @@ describe('5.2 a fleet', () => {
     await stored({ id: 'rb-1', badCommit: bad });
     const first = await held();
     expect(first).toMatchObject({ code: 'fleet_breaker', incident: expect.stringMatching(/^fleet-/) });
-    expect((await guardAbort(context, mine(), NEVER))?.incident).toBe(first?.incident);
+    expect((await guardAbort(context, mine(), NEVER)).held?.incident).toBe(first?.incident);
     expect((await held({}, 'push'))?.incident).toBe(first?.incident);
     await stored({ id: 'rb-mail', application: 'mail', state: 'held', code: 'fleet_breaker', incident: 'fleet-known' });
     expect((await held())?.incident).toBe('fleet-known');

@@ -1,7 +1,7 @@
 import { CodedError } from '../errors.ts';
 import type { CommitFacts } from '../git/port.ts';
 import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
-import { isReleased } from './guards/approval.ts';
+import { approvalPolicyOf, isReleased } from './guards/approval.ts';
 import type { GuardFacts } from './guards/facts.ts';
 import { fleetBreaker, settlesUntil } from './guards/fleet.ts';
 import { allHolding, heldBy } from './guards/guards.ts';
@@ -37,7 +37,7 @@ export interface Planned {
  * @throws CodedError `state_lost` (retryable)
  */
 export function demandReconciled(context: ExecutorContext, rollback: Rollback): void {
-  if (isAsked(context, rollback, null) || context.reconciled(rollback.repository)) return;
+  if (isAsked(context, rollback, rollback.plan, 'any') || context.reconciled(rollback.repository)) return;
   const sentence = `the store is new or was emptied, and what Git knows of earlier rollbacks in repository ${rollback.repository} has not been read yet`;
   throw new CodedError('state_lost', sentence, { retryable: true });
 }
@@ -60,27 +60,41 @@ export async function guardPlan(
   demandMode(policyOf(context, rollback), rollback);
   const facts = await factsOf(context, rollback, about, moment, signal);
   const held = heldBy(facts);
-  if (held !== null || moment === 'push' || isAsked(context, rollback, about.plan.hash)) return held;
+  if (held !== null || moment === 'push' || isAsked(context, rollback, about.plan)) return held;
   const nextAt = settlesUntil(facts);
   if (nextAt === null) return null;
   const sentence = 'other applications are being analysed beside it; waiting for a moment whether they turn bad, too';
   throw new CodedError('fleet_settling', sentence, { retryable: true, details: { nextAt } });
 }
 
+/** What is aborted: the head that the cluster runs with the content that was judged; or what forbids it. */
+export interface AbortCleared {
+  held: Held | null;
+  revision: string;
+}
+
 /**
  * Whether something forbids the abort by now: a kill switch, another mode, a shared fault, or another revision that runs.
  * @throws CodedError `mode_changed` (retryable: it is planned anew)
  */
-export async function guardAbort(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Held | null> {
+export async function guardAbort(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<AbortCleared> {
   const { fleet, clock } = context;
+  const { badCommit } = rollback;
   const policy = policyOf(context, rollback);
   const stop = stoppedBy(fleet, policy, await context.switches.stopping(policy));
-  if (stop !== null) return stop;
+  if (stop !== null) return { held: stop, revision: badCommit };
   demandMode(policy, rollback);
-  if (isAsked(context, rollback, rollback.plan?.hash ?? null)) return null;
   const now = clock.now();
-  const [{ running }, crowd] = await Promise.all([observed(context, rollback, 'go on', signal), crowdOf(context, rollback, now)]);
-  return fleetBreaker({ now, rollback, fleet, crowd }) ?? heldByRunning(running, rollback.badCommit);
+  const [{ state, running }, crowd] = await Promise.all([
+    observed(context, rollback, 'go on', signal),
+    crowdOf(context, rollback, now),
+  ]);
+  const held = isAsked(context, rollback, rollback.plan)
+    ? null
+    : (fleetBreaker({ now, rollback, fleet, crowd }) ?? heldByRunning(running, badCommit));
+  // A head with other content is not what was judged, whoever asks: the delivery finds that it does not run this one.
+  const isOther = running.kind === 'other';
+  return { held, revision: isOther ? badCommit : (state?.canary ?? badCommit) };
 }
 
 /** A mode that allows less by now counts at once, also for what waits to be pushed: the next step plans it anew. */
@@ -125,7 +139,7 @@ async function factsOf(
   return {
     now,
     rollback,
-    policy: { ...policy, approvalPaths: approvalPathsOf(context, policy, plan) },
+    policy: approvalPolicyOf(context.policies, policy, plan),
     fleet: context.fleet,
     bad,
     plan,
@@ -149,11 +163,6 @@ async function stoppingOf(context: ExecutorContext, policy: Policy, { joint }: P
   return (await Promise.all(asked)).flat();
 }
 
-/** Of a joint plan, what any of its owners wants to approve. */
-function approvalPathsOf(context: ExecutorContext, policy: Policy, { joint }: Plan): readonly string[] {
-  return [...policy.approvalPaths, ...joint.flatMap((name) => context.policies.get(name)?.approvalPaths ?? [])];
-}
-
 /** A person who asks for a rollback or approves one has seen what runs. */
 async function clusterOf(
   context: ExecutorContext,
@@ -162,13 +171,15 @@ async function clusterOf(
   moment: 'plan' | 'push',
   signal: AbortSignal,
 ): Promise<Observed> {
-  if (isAsked(context, rollback, plan.hash)) return { state: null, running: { kind: 'judged' } };
+  if (isAsked(context, rollback, plan)) return { state: null, running: { kind: 'judged' } };
   return observed(context, rollback, moment === 'plan' ? 'wait' : 'go on', signal);
 }
 
-/** Whether a person stands behind it: by asking for it, or by releasing this plan (null: any plan). */
-function isAsked(context: ExecutorContext, rollback: Rollback, plan: string | null): boolean {
-  return rollback.trigger === 'manual' || isReleased(rollback, plan, policyOf(context, rollback), context.clock.now());
+/** Whether a person stands behind it: by asking for it, or by releasing this plan (`any`: whichever plan). */
+function isAsked(context: ExecutorContext, rollback: Rollback, plan: Plan | null, which: 'this' | 'any' = 'this'): boolean {
+  if (rollback.trigger === 'manual') return true;
+  const policy = approvalPolicyOf(context.policies, policyOf(context, rollback), plan);
+  return isReleased(rollback, which === 'any' ? null : (plan?.hash ?? null), policy, context.clock.now());
 }
 
 /** Whether a controller that keeps failing has had its time: since the decision, or since the revert was pushed. */

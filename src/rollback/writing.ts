@@ -84,6 +84,8 @@ async function pushToBranch(
   const result = await lane.submit({
     async build(onto) {
       signal.throwIfAborted();
+      // What an earlier try found may have changed with the branch.
+      made.next = null;
       context.reach('push-fetched');
       const drafted = await draftOf(context, rollback, onto, signal);
       if (drafted.kind === 'done') {

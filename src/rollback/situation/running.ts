@@ -1,12 +1,12 @@
-import { sameCommit } from '../../analysis/revision.ts';
 import type { DeliveryState } from '../../delivery/port.ts';
 import { CodedError } from '../../errors.ts';
-import { deliveryOf, policyOf, repositoryOf, type ExecutorContext } from '../context.ts';
+import { deliveryOf, repositoryOf, type ExecutorContext } from '../context.ts';
 import type { Running } from '../guards/facts.ts';
 import { ALERT } from '../opening.ts';
 import type { Rollback } from '../record.ts';
 import { short, sinceStep } from '../transitions.ts';
 import { FIRST_STEPS, GRACE_MS } from './patience.ts';
+import { holdsSame } from './sameness.ts';
 
 const JUDGED: Running = { kind: 'judged' };
 
@@ -56,21 +56,15 @@ async function runningOf(
   signal: AbortSignal,
 ): Promise<Running> {
   const judged = rollback.badCommit;
-  if (canary !== null && !sameCommit(canary, judged)) return { kind: 'other', revision: canary, how: 'as the canary' };
+  const isJudged = async (revision: string) => holdsSame(context, rollback, revision, judged, signal);
+  if (canary !== null && !(await isJudged(canary))) return { kind: 'other', revision: canary, how: 'as the canary' };
   const repository = repositoryOf(context, rollback);
-  if (canary === null && stable !== null && !sameCommit(stable, judged)) {
+  if (canary === null && stable !== null && !(await isJudged(stable))) {
     // An older stable revision is what an abort leaves; a newer one means that somebody fixed forward (design 5.7).
     const isNewer = await repository.isAncestor(judged, stable, signal);
     if (isNewer) return { kind: 'other', revision: stable, how: 'by now' };
   }
-  const revision = operation?.revision ?? null;
-  if (revision === null || sameCommit(revision, judged)) return JUDGED;
   // The operator applies heads of the branch: one that holds the same of this application is the one that was judged.
-  if (!(await repository.isAncestor(judged, revision, signal))) return { kind: 'syncing', revision };
-  const { paths } = policyOf(context, rollback);
-  const [then, now] = await Promise.all([
-    repository.contentOf(judged, paths, signal),
-    repository.contentOf(revision, paths, signal),
-  ]);
-  return then === now ? JUDGED : { kind: 'syncing', revision };
+  const revision = operation?.revision ?? null;
+  return revision === null || (await isJudged(revision)) ? JUDGED : { kind: 'syncing', revision };
 }
