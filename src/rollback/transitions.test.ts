@@ -27,3 +27,20 @@ describe('a rollback with a problem', () => {
     expect(times).toBe(3);
   });
 });
+
+describe('a long history', () => {
+  it('keeps its beginning and the newest of each decisive step', () => {
+    const steps = ['approved', 'proposed', 'proposal_merged', 'pushed', 'pushed'];
+    let rollback = steps.reduce((one, step, at) => noted(one, step, `${step} ${at}`, NOW + at), rollbackOf());
+    for (let at = 0; at < 500; at += 1) rollback = noted(rollback, `trouble_${at % 7}`, 'again', NOW + 1_000 + at);
+    expect(rollback.history).toHaveLength(200);
+    expect(rollback.history.slice(0, 5).map(({ step, sentence }) => [step, sentence])).toEqual([
+      ['decided', 'errors rose'],
+      ['approved', 'approved 0'],
+      ['proposed', 'proposed 1'],
+      ['proposal_merged', 'proposal_merged 2'],
+      ['pushed', 'pushed 4'],
+    ]);
+    expect(rollback.history.at(-1)?.at).toBe(new Date(NOW + 1_499).toISOString());
+  });
+});

@@ -55,9 +55,10 @@ function isEarlier(one: Rollback, other: Rollback): boolean {
   return one.decidedAt === other.decidedAt ? one.id < other.id : one.decidedAt < other.decidedAt;
 }
 
-/** When its commit went out; one that waited for a person was decided long before. */
+/** When its commit came to the branch, or at least out; one that waited for a person was decided long before. */
 function writtenAt({ history, decidedAt }: Rollback): number {
-  return Date.parse(history.find(({ step }) => step === 'pushed' || step === 'proposed')?.at ?? decidedAt);
+  const last = (wanted: string) => history.findLast(({ step }) => step === wanted)?.at;
+  return Date.parse(last('pushed') ?? last('proposed') ?? decidedAt);
 }
 
 /** design 5.5: the last one that ran to its end, when it did not help; until a person says what its revision was. */
