@@ -92,6 +92,24 @@ describe('the lane of a branch', () => {
     expect(results[1]).toMatchObject({ value: { kind: 'pushed', commit: 'h/a/b' } });
   });
 
+  it('5.3 lets an order that another one of the chain makes needless wait until that one is pushed', async () => {
+    const world = branch([
+      'pushed',
+      new CodedError('git_push_refused', 'a hook said no'),
+      new CodedError('git_push_refused', 'no'),
+    ]);
+    const one = lane(world.repository);
+    const needless = () => order('same', { build: async (onto) => (onto.includes('joint') ? null : `${onto}/same`) });
+    const first = one.submit(order('a'));
+    const refused = await Promise.allSettled([one.submit(order('joint')), one.submit(needless())]);
+    await first;
+    expect(refused[0]).toMatchObject({ reason: { code: 'git_push_refused' } });
+    // Nothing was pushed that would have made it needless, so it goes out itself.
+    expect(refused[1]).toMatchObject({ value: { kind: 'pushed', commit: 'h/a/same' } });
+    const taken = await Promise.all([one.submit(order('b')), one.submit(order('joint')), one.submit(needless())]);
+    expect(taken.map(({ kind }) => kind)).toEqual(['pushed', 'pushed', 'left']);
+  });
+
   it('tells everybody in the chain of a push whose outcome is not known', async () => {
     const world = branch(['pushed', new CodedError('git_unreachable', 'cut off', { retryable: true })]);
     const one = lane(world.repository);

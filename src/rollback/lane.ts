@@ -30,6 +30,12 @@ interface Link {
   commit: string;
 }
 
+/** Commits of ours, one on the other, and those that have nothing to add once these are on the branch. */
+interface Chain {
+  links: Link[];
+  leaning: Waiting[];
+}
+
 /**
  * What is waiting to be pushed to one branch goes out together: a chain of commits, one for each rollback, and one plain
  * push, which all of them win or lose. Who comes while a push is under way goes with the next one.
@@ -72,22 +78,23 @@ export class Lane {
     for (let attempt = 1; attempt <= PUSH_TRIES; attempt += 1) {
       const { head } = await this.#repository.refresh(this.#signal);
       let chain = await built(members, head);
-      const begun = await beginAll(chain);
+      const begun = await beginAll(chain.links);
       // Who dropped out may not stay in the chain that is pushed.
-      if (begun.length < chain.length) chain = await built(begun, head);
-      members = chain.map(({ waiting }) => waiting);
-      const last = chain.at(-1);
+      if (begun.length < chain.links.length) chain = await built([...begun, ...chain.leaning], head, new Set(begun));
+      members = [...chain.links.map(({ waiting }) => waiting), ...chain.leaning];
+      const last = chain.links.at(-1);
       if (last === undefined) return;
       try {
         const pushed = await this.#repository.push(last.commit, null, this.#signal);
         if (pushed === 'race') continue;
       } catch (error) {
         // One that the remote's rules refuse must not stop the others.
-        if (chain.length === 1 || !isRefusal(error)) throw error;
+        if (members.length === 1 || !isRefusal(error)) throw error;
         for (const member of members) await this.#alone(member);
         return;
       }
-      for (const { waiting, commit } of chain) waiting.resolve({ kind: 'pushed', commit });
+      for (const { waiting, commit } of chain.links) waiting.resolve({ kind: 'pushed', commit });
+      for (const waiting of chain.leaning) waiting.resolve({ kind: 'left' });
       return;
     }
     throw new CodedError('push_races', `the branch moved ${PUSH_TRIES} times while the revert was pushed; trying on`, {
@@ -104,24 +111,31 @@ export class Lane {
   }
 }
 
-/** The chain on `head`; an order that has nothing to push, or cannot be built, is settled and left out. */
-async function built(members: readonly Waiting[], head: string): Promise<Link[]> {
-  const chain: Link[] = [];
+/**
+ * The chain on `head`; an order that has nothing to push, or cannot be built, is settled and left out. What it found on top
+ * of a commit of the chain is only true when that one is pushed, so it waits for the push.
+ *
+ * @param only those that may have a commit in it; all when left out
+ */
+async function built(members: readonly Waiting[], head: string, only?: ReadonlySet<Waiting>): Promise<Chain> {
+  const links: Link[] = [];
+  const leaning: Waiting[] = [];
   let onto = head;
   for (const waiting of members) {
     try {
       const commit = await waiting.order.build(onto);
-      if (commit === null) {
-        waiting.resolve({ kind: 'left' });
+      if (commit === null || only?.has(waiting) === false) {
+        if (links.length > 0) leaning.push(waiting);
+        else waiting.resolve({ kind: 'left' });
         continue;
       }
-      chain.push({ waiting, commit });
+      links.push({ waiting, commit });
       onto = commit;
     } catch (error) {
       waiting.reject(error);
     }
   }
-  return chain;
+  return { links, leaning };
 }
 
 /** Those whose begin was stored. */

@@ -21,7 +21,17 @@ export interface Told {
  * Many applications in one repository that are judged by the same metrics, each with a good and a bad release, and a
  * channel that takes every notice.
  */
-export async function fleetWorld(size: number, settings: { rollbacks?: string; every?: string } = {}) {
+export async function fleetWorld(
+  size: number,
+  settings: {
+    rollbacks?: string;
+    every?: string;
+    /** `type: ...` of the delivery of an application, without braces. */
+    delivery?: (name: string) => string;
+    /** More of each application, as `, key: value`. */
+    more?: string;
+  } = {},
+) {
   const folder = await mkdtemp(join(tmpdir(), 'davylamp-fleet-'));
   const git = await startGitServer({ folder: join(folder, 'remote'), token: TOKEN });
   const colleague = await Colleague.join(join(folder, 'colleague'), git.repository);
@@ -61,7 +71,7 @@ repositories:
   deploy: { url: ${git.url}, tokenFile: ./token, maxPerDay: 100 }
 rollbacks: ${settings.rollbacks ?? '{ maxPerDay: 100 }'}
 applications:
-${names.map((name) => `  ${name}: { repository: deploy, paths: [apps/${name}], delivery: { type: none }, template: t, mode: rollback }`).join('\n')}
+${names.map((name) => `  ${name}: { repository: deploy, paths: [apps/${name}], delivery: { ${settings.delivery?.(name) ?? 'type: none'} }, template: t, mode: rollback${settings.more ?? ''} }`).join('\n')}
 templates:
   t:
     every: ${settings.every ?? '500ms'}
@@ -80,6 +90,8 @@ templates:
   );
   return {
     config,
+    git,
+    colleague,
     names,
     bad,
     pages,

@@ -1,8 +1,9 @@
 import { CodedError } from '../../errors.ts';
 import type { Proposed } from '../../forge/port.ts';
 import type { CommitFacts, Repository, Reverter } from '../../git/port.ts';
-import type { ExecutorContext } from '../context.ts';
+import { policyOf, type ExecutorContext } from '../context.ts';
 import type { Reverts } from '../guards/facts.ts';
+import { isWithin } from '../paths.ts';
 import type { Rollback } from '../record.ts';
 import { FIRST_STEPS, GRACE_MS } from './patience.ts';
 import { sinceStep } from '../transitions.ts';
@@ -18,12 +19,28 @@ export async function revertsOf(
   signal: AbortSignal,
 ): Promise<Reverts> {
   const { repository, bad, moment } = about;
-  const [[own = null], reverters, proposals] = await Promise.all([
-    repository.ownCommits(rollback.badCommit, rollback.id, signal),
+  const [own, reverters, proposals] = await Promise.all([
+    ownRevert(context, rollback, repository, signal),
     repository.reverters(bad.sha, signal),
     moment === 'plan' ? proposalsOf(context, rollback, bad, signal) : [],
   ]);
   return { own, byOthers: await genuine(repository, reverters, signal), proposals };
+}
+
+/** Our identity can be written into any commit: one that changes nothing of the application took nothing out. */
+async function ownRevert(
+  context: ExecutorContext,
+  rollback: Rollback,
+  repository: Repository,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const { paths } = policyOf(context, rollback);
+  const commits = await repository.ownCommits(rollback.badCommit, rollback.id, signal);
+  for (const commit of commits.slice(0, READ_MESSAGES)) {
+    const facts = await repository.commit(commit, signal);
+    if (facts.paths.some((path) => isWithin(path, paths))) return commit;
+  }
+  return null;
 }
 
 /** A trailer of ours under another name is a forgery and counts for nothing; the content says what is the case. */
