@@ -50,6 +50,13 @@ export interface Automation {
   pastGit: boolean;
 }
 
+/** What came of asking a promotion tool for what it promoted before. */
+export interface Promoted {
+  /** `already`: for this rollback it was asked before; `failed`: what it was asked for failed there; `not_current`: nothing was done. */
+  outcome: 'promoted' | 'already' | 'failed' | 'not_current';
+  sentence: string;
+}
+
 export interface Delivery {
   readonly type: string;
   /**
@@ -83,6 +90,11 @@ export interface Delivery {
   ): Promise<void>;
   /** Skips the canary steps, only while exactly `revision` is what is released. `not_running`: it was not, nothing was done. */
   promote?(order: { revision: string; rollback: string }, signal: AbortSignal): Promise<'promoted' | 'not_running'>;
+  /**
+   * Has the promotion tool that writes the versions bring back the one before, only while what it promoted last made exactly
+   * `commit`. Left out: there is no such tool, or the configuration does not allow it.
+   */
+  promotePrevious?(order: { commit: string; rollback: string }, signal: AbortSignal): Promise<Promoted>;
   /** Whether what it is allowed and needs is there (access rights, the object itself), without changing anything. */
   check?(signal: AbortSignal): Promise<readonly Finding[]>;
   /** Ends what it keeps open (watches, connections); left out by those that keep nothing. */

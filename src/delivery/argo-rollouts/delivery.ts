@@ -141,6 +141,7 @@ export function createArgoRolloutsDelivery(config: ArgoRolloutsDelivery, deps: K
     locate: operated.locate,
     automations: operated.automations,
     banner: operated.banner,
+    ...operated.promoting,
 
     async check(signal) {
       const needs = [...objectNeeds(ROLLOUTS, { abort: true, annotate: true }), ...COMMON_NEEDS];

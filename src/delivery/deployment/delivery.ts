@@ -73,6 +73,7 @@ export function createDeploymentDelivery(config: DeploymentDelivery, deps: Kuber
     locate: operated.locate,
     automations: operated.automations,
     banner: operated.banner,
+    ...operated.promoting,
 
     async check(signal) {
       const needs = [...objectNeeds(DEPLOYMENTS, { abort: false, annotate: true }), ...COMMON_NEEDS];

@@ -110,6 +110,7 @@ export function createFlaggerDelivery(config: FlaggerDelivery, deps: KubernetesD
     locate: operated.locate,
     automations: operated.automations,
     banner: operated.banner,
+    ...operated.promoting,
 
     async check(signal) {
       const needs = [

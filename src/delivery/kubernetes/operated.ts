@@ -1,8 +1,9 @@
 import type { Finding } from '../../finding.ts';
-import type { Delivery, DeliveryState, Located } from '../port.ts';
+import type { Automation, Delivery, DeliveryState, Located } from '../port.ts';
 import type { Access, KubernetesDependencies } from './access.ts';
 import { argocd } from './argocd.ts';
 import { flux } from './flux.ts';
+import { kargoStage } from './kargo.ts';
 import type { Operator } from './operator.ts';
 import { ownerIn } from './reconciled.ts';
 import type { Released } from './released.ts';
@@ -19,6 +20,8 @@ export interface Operated {
   locate: NonNullable<Delivery['locate']>;
   automations: NonNullable<Delivery['automations']>;
   banner: NonNullable<Delivery['banner']>;
+  /** Spread into the delivery: there where the configuration allows it. */
+  promoting: Pick<Delivery, 'promotePrevious'>;
   check(signal: AbortSignal): Promise<Finding[]>;
 }
 
@@ -35,6 +38,7 @@ export function operatedBy(
   const operators: Operator[] = [];
   if (config.argocd !== undefined) operators.push(argocd(config.argocd, config.argocd.cluster ?? config.cluster, access, deps));
   if (config.flux !== undefined) operators.push(flux(config.flux, config.flux.cluster ?? config.cluster, access, deps));
+  const kargo = config.kargo === undefined ? null : kargoStage(config.kargo, config.cluster, access, deps);
 
   async function named(by: Released, signal: AbortSignal): Promise<Operator[]> {
     if (operators.length > 0) return operators;
@@ -82,7 +86,7 @@ export function operatedBy(
 
     async automations(signal) {
       const found = operators.length > 0 ? operators : await named(await released(signal), signal);
-      const bots = [];
+      const bots: Automation[] = kargo === null ? [] : [kargo.automation];
       for (const operator of found) bots.push(...((await access.orNull(() => operator.automations(signal))) ?? []));
       return bots;
     },
@@ -93,9 +97,12 @@ export function operatedBy(
       for (const { banner } of operators) if (banner !== null) await access.orNull(() => banner(notice, signal));
     },
 
+    promoting: kargo !== null && config.kargo?.promotePrevious === true ? { promotePrevious: kargo.promotePrevious } : {},
+
     async check(signal) {
       const findings: Finding[] = [];
-      for (const { rights } of operators) {
+      const isAllowed = config.kargo?.promotePrevious === true;
+      for (const { rights } of [...operators, ...(kargo !== null && isAllowed ? [kargo] : [])]) {
         const { cluster, namespace, needs } = rights;
         findings.push(...(await examineRights(cluster, { namespace }, needs, access.timeoutMs, signal)));
       }

@@ -13,7 +13,8 @@ export interface ResourceKind {
 
 export interface Call {
   cluster: string;
-  verb: 'get' | 'list' | 'patch' | 'create';
+  /** `promote` is a right of Kargo's own, and no call. */
+  verb: 'get' | 'list' | 'patch' | 'create' | 'promote';
   resource: ResourceKind;
   subresource: 'status' | null;
   namespace: string;

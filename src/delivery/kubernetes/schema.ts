@@ -118,6 +118,25 @@ export const ArgocdTracking = Type.Object(
 );
 export type ArgocdTracking = Static<typeof ArgocdTracking>;
 
+export const Kargo = Type.Object(
+  {
+    namespace: Type.String({ ...Namespace, description: 'Namespace of the project.' }),
+    stage: Type.String({ ...ObjectName, description: 'Stage that promotes to this workload.' }),
+    cluster: Type.Optional(Type.String({ ...ClusterName, description: 'Its cluster, where that is another one.' })),
+    promotePrevious: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Promote the Freight again that the Stage had verified before, in place of a commit; only in mode rollback.',
+      }),
+    ),
+  },
+  {
+    ...closed,
+    description: 'Kargo writes the versions of the workload: a revert is proposed, or the previous Freight promoted.',
+  },
+);
+export type Kargo = Static<typeof Kargo>;
+
 /** What the three deliveries to Kubernetes have in common. */
 export const workloadFields = {
   namespace: Namespace,
@@ -141,6 +160,7 @@ export const workloadFields = {
   argocd: Type.Optional(Argocd),
   argocdTracking: Type.Optional(ArgocdTracking),
   flux: Type.Optional(Flux),
+  kargo: Type.Optional(Kargo),
 };
 const Workload = Type.Object(workloadFields, closed);
 export type Workload = Static<typeof Workload>;
