@@ -63,6 +63,8 @@ const LOCKED = /cannot lock ref|\.lock': File exists/;
 const KNOWN_COMMITS = 1_000;
 
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
+/** Where other branches of the remote are kept that were looked at. */
+const OTHERS = 'refs/davylamp/others';
 
 /**
  * The kept bare clone on disk: made, fetched, mended, and asked for commits.
@@ -182,6 +184,15 @@ export class Clone {
     const head = await this.#fetchedHead(signal);
     if (head === null) throw this.damaged('it has no branch head after a fetch');
     return head;
+  }
+
+  /** The last commit of another branch, fetched; null when the remote has no such branch. To be called by whoever has the turn. */
+  async tip(branch: string, signal: AbortSignal): Promise<string | null> {
+    // A pattern that fits nothing is no error, and what the remote no longer has is taken away.
+    const refspec = `+refs/heads/${branch}*:${OTHERS}/${branch}*`;
+    const args = [...FETCH, '--prune', '--end-of-options', REMOTE, refspec];
+    await this.network({ subcommand: 'fetch', args }, this.#options.limits.fetchMs, signal);
+    return this.#verify(`${OTHERS}/${branch}`, signal);
   }
 
   /** Maintenance by ourselves, at a moment of our choice; a geometric repack touches only the small packs (git-repack(1)). */

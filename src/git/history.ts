@@ -90,6 +90,13 @@ export async function ownCommits(git: LocalGit, range: string, rollback: string,
     .map(([sha = '']) => sha);
 }
 
+/** The rollback that one commit is for; null where it is not by us, or names none. */
+export async function rollbackOf(git: LocalGit, commit: string, us: Identity): Promise<string | null> {
+  const [found = []] = await rows(git, ['%ce', '%ae', trailer(TRAILER)], ['-1', '--end-of-options', commit]);
+  const [committer, author, rollback = ''] = found;
+  return committer === us.email && author === us.email && isRollbackId(rollback) ? rollback : null;
+}
+
 /** See `Repository.ownRollbacks`. */
 export async function ownRollbacks(git: LocalGit, head: string, limit: number, us: Identity): Promise<OwnRollback[]> {
   const found = await rows(

@@ -5,7 +5,7 @@ import { contentOf, filesAt, readFile, roots } from './content.ts';
 import { deltas, type LocalGit } from './deltas.ts';
 import { commitDraft, type Draft } from './draft.ts';
 import { gitError, readPush } from './errors.ts';
-import { diffOf, factsOf, type Facts, ownCommits, ownRollbacks, reverters } from './history.ts';
+import { diffOf, factsOf, type Facts, ownCommits, ownRollbacks, reverters, rollbackOf } from './history.ts';
 import { branchName, identity, repositoryUrl, rollbackId, type Identity } from './names.ts';
 import type {
   CommitFacts,
@@ -176,6 +176,13 @@ class MirroredRepository implements Repository {
     const facts = await this.commit(bad, signal);
     const head = await this.#clone.ready(signal);
     return reverters(this.#git(signal), facts, head, this.#author);
+  }
+
+  async tipOf(branch: string, signal: AbortSignal): Promise<{ commit: string; rollback: string | null } | null> {
+    const name = branchName(branch);
+    await this.#clone.ready(signal);
+    const commit = await this.#clone.turns.take(() => this.#clone.tip(name, signal), signal);
+    return commit === null ? null : { commit, rollback: await rollbackOf(this.#git(signal), commit, this.#author) };
   }
 
   async revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult> {

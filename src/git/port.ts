@@ -135,6 +135,11 @@ export interface Repository {
    * subject `Revert "<subject of bad>"`. Newest first, at most 50.
    */
   reverters(bad: string, signal: AbortSignal): Promise<Reverter[]>;
+  /**
+   * The last commit of another branch of the remote, read anew, and the rollback of ours that it is for: null for a commit
+   * that is not by our identity or names none. Null for a branch that is not there.
+   */
+  tipOf(branch: string, signal: AbortSignal): Promise<{ commit: string; rollback: string | null } | null>;
   /** Computes the revert of `badCommit` on the fetched head as `git revert` would (mainline 1 for merges). */
   revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult>;
   /** Puts the content of `paths` at the commit `good` back, on the fetched head. Never a conflict. */

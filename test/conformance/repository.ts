@@ -76,6 +76,20 @@ export function describeRepository(name: string, make: () => Promise<RepositoryW
       });
     });
 
+    it('tells what another branch of the remote ends with, and whose that is', async () => {
+      const sha = await bad();
+      await repository.refresh(signal);
+      const branch = 'davylamp/rb-0f0f0f0f0f';
+      expect(await repository.tipOf(branch, signal)).toBeNull();
+      const message = `Revert "bad"\n\nDavylamp-Rollback: rb-0f0f0f0f0f\nReverts: ${sha}\n`;
+      const ours = await revertOf(sha, { message });
+      await repository.push(ours, branch, signal);
+      expect(await repository.tipOf(branch, signal)).toEqual({ commit: ours, rollback: 'rb-0f0f0f0f0f' });
+      expect(await repository.tipOf('davylamp/rb-0f', signal)).toBeNull();
+      await repository.push(sha, 'davylamp/rb-1f1f1f1f1f', signal);
+      expect(await repository.tipOf('davylamp/rb-1f1f1f1f1f', signal)).toEqual({ commit: sha, rollback: null });
+    });
+
     it('tells the facts of the first commit', async () => {
       const facts = await repository.commit(first, signal);
       expect(facts.parents).toEqual([]);

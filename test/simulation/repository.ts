@@ -121,6 +121,17 @@ export class SimulatedRepository implements Repository {
     );
   }
 
+  async tipOf(branch: string): Promise<{ commit: string; rollback: string | null } | null> {
+    return this.#call(
+      'git tipOf',
+      () => {
+        const commit = this.#remote.branches.get(branch);
+        return commit === undefined ? null : { commit, rollback: ownTrailer(this.#remote.commit(commit), 'Davylamp-Rollback') };
+      },
+      true,
+    );
+  }
+
   async reverters(bad: string): Promise<Reverter[]> {
     return this.#call('git reverters', () => {
       const commit = this.#found(bad);
