@@ -155,6 +155,14 @@ describe('the notifier', () => {
     expect(sent).toEqual(['chat fleet-7-held -']);
   });
 
+  it('makes one page of rollbacks that are held at the same moment, however long a channel takes', async () => {
+    notices = [noticeAt(1, { id: 'fleet-7-held', incident: 'fleet-7', urgency: 'page' })];
+    slow = async () => void (await store.get('notice', 'fleet-7'));
+    const one = notifier();
+    await Promise.all(Array.from({ length: 40 }, (_, rollback) => one.tell(`rb-${rollback}`)));
+    expect(sent).toEqual(['chat fleet-7-held -']);
+  });
+
   it('leaves a notice to the process that sends it, however long its channels take', async () => {
     notices = [noticeAt(1)];
     const names = ['a', 'b', 'c', 'd', 'e'];

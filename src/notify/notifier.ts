@@ -62,6 +62,8 @@ export class Notifier {
   /** Versions of rollbacks of which everything was told, as far as this process knows. */
   readonly #told = new Map<string, number>();
   readonly #waiting = new Set<string>();
+  /** The last one that tells of an incident. A claim keeps other processes away, not the other rollbacks of this one. */
+  readonly #lines = new Map<string, Promise<unknown>>();
   #running = 0;
 
   constructor(context: NotifierContext) {
@@ -105,8 +107,24 @@ export class Notifier {
     const incidents = new Map<string, Notice[]>();
     for (const notice of notices) incidents.set(notice.incident, [...(incidents.get(notice.incident) ?? []), notice]);
     let isDone = true;
-    for (const [incident, of] of incidents) isDone = (await this.#tellIncident(incident, of)) && isDone;
+    for (const [incident, of] of incidents) isDone = (await this.#inLine(incident, of)) && isDone;
     if (isDone) this.#told.set(rollback, version);
+  }
+
+  /** Several rollbacks can belong to one incident; they tell of it one after the other. */
+  async #inLine(incident: string, notices: readonly Notice[]): Promise<boolean> {
+    const before = this.#lines.get(incident) ?? Promise.resolve();
+    const turn = before.then(
+      () => this.#tellIncident(incident, notices),
+      // Whoever told before says itself that it could not.
+      () => this.#tellIncident(incident, notices),
+    );
+    this.#lines.set(incident, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#lines.get(incident) === turn) this.#lines.delete(incident);
+    }
   }
 
   /** @returns whether nothing of it is left to tell */
