@@ -5,7 +5,7 @@ import { everyCell, MODES, pointsOf, someCells, type Cell } from './matrix.ts';
 import { play, SLOWEST_END_MS } from './play.ts';
 
 /*
- * Kills davylamp with SIGKILL at every crash point of a rollback: of a plain revert that a verdict decided, of a narrow one and a
+ * Kills davylamp with SIGKILL at every crash point of a rollback, and while git pushes: of a plain revert that a verdict decided, of a narrow one and a
  * restore that a person asked for, of a proposal; unsigned, signed by ssh and by gpg; on the embedded storage and on a Redis with
  * `appendfsync always`. Another process is started at once; in the end there has to be exactly one commit on the remote
  * (and one pull request), less than 60 s after that start.

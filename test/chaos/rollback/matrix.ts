@@ -1,5 +1,6 @@
 import { CRASH_POINTS } from '../../../src/crash-points.ts';
 import { EXECUTOR_POINTS } from '../../../src/rollback/context.ts';
+import type { PushMoment } from '../../support/push-gate.ts';
 
 /** How a rollback comes about and what it writes; `stages.ts` says how each is set up. */
 export const MODES = ['revert', 'narrow', 'restore', 'propose'] as const;
@@ -11,20 +12,28 @@ export type Signing = (typeof SIGNINGS)[number];
 export const STORAGES = ['embedded', 'redis'] as const;
 export type Storage = (typeof STORAGES)[number];
 
+/** Kills from outside while git pushes: a git that is left behind ends its push beside the next process. */
+export const PUSH_MOMENTS: Readonly<Record<string, PushMoment>> = {
+  'in the push': 'update',
+  'before its answer': 'post-receive',
+};
+
 /** One kill. */
 export interface Cell {
   mode: Mode;
   signing: Signing;
   storage: Storage;
+  /** A named point of the service, or one of `PUSH_MOMENTS`. */
   point: string;
 }
 
 /** Every point that a mode passes. One that is new in the code is expected in each mode that pushes. */
 export function pointsOf(mode: Mode): readonly string[] {
-  if (mode === 'propose') return EXECUTOR_POINTS.filter((point) => /^(plan|push|proposal)-/.test(point));
+  const moments = Object.keys(PUSH_MOMENTS);
+  if (mode === 'propose') return [...EXECUTOR_POINTS.filter((point) => /^(plan|push|proposal)-/.test(point)), ...moments];
   // A verdict is only where an analysis decides.
   const points = mode === 'revert' ? CRASH_POINTS : EXECUTOR_POINTS;
-  return points.filter((point) => !point.startsWith('proposal-'));
+  return [...points.filter((point) => !point.startsWith('proposal-')), ...moments];
 }
 
 export function everyCell(signings: readonly Signing[]): Cell[] {

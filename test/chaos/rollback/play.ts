@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Rollback } from '../../../src/rollback/record.ts';
+import { pushGate } from '../../support/push-gate.ts';
 import { client } from '../../support/running-service.ts';
 import { serve, type ServiceProcess } from '../../support/service-process.ts';
 import { Finding } from './finding.ts';
 import type { Keys } from './keys.ts';
-import type { Cell } from './matrix.ts';
+import { PUSH_MOMENTS, type Cell } from './matrix.ts';
 import { demandOnce } from './remote.ts';
 import { setStage, type Api, type Stage } from './stages.ts';
 
@@ -33,11 +34,15 @@ export async function play(cell: Cell, keys: Keys): Promise<Played> {
   let service: ServiceProcess | undefined;
   try {
     const before = await stage.world.colleague.git('--git-dir', stage.world.git.repository, 'rev-parse', 'main');
-    service = await serve(stage.world.config, { ...environment, DAVYLAMP_CRASH_AT: cell.point });
-    await untilKilled(stage, service, cell.point);
+    const moment = PUSH_MOMENTS[cell.point];
+    const held = moment === undefined ? null : await (await pushGate(stage.world.git.repository)).hold(moment);
+    service = await serve(stage.world.config, held === null ? { ...environment, DAVYLAMP_CRASH_AT: cell.point } : environment);
+    await untilKilled(stage, service, cell.point, held);
 
     const from = performance.now();
     service = await serve(stage.world.config, environment);
+    // What the git of the dead process was at ends beside the new one.
+    await held?.release();
     const rollback = await untilFinal(stage, client(service.address));
     const endedMs = performance.now() - from;
     // What still runs ends first: a second commit could come late.
@@ -57,7 +62,12 @@ export async function play(cell: Cell, keys: Keys): Promise<Played> {
   }
 }
 
-async function untilKilled(stage: Stage, service: ServiceProcess, point: string): Promise<void> {
+async function untilKilled(
+  stage: Stage,
+  service: ServiceProcess,
+  point: string,
+  held: { arrived: () => Promise<void> } | null,
+): Promise<void> {
   const api = client(service.address);
   const over = new AbortController();
   const people = async () => {
@@ -76,14 +86,15 @@ async function untilKilled(stage: Stage, service: ServiceProcess, point: string)
   const late = sleep(KILL_DEADLINE_MS, 'late' as const, { signal: over.signal });
   const ended = service.ended();
   const acting = people();
+  const striking = held === null ? ended : held.arrived().then(() => service.signal('SIGKILL'));
   try {
-    const first = await Promise.race([ended, late, acting.then(() => ended)]);
+    const first = await Promise.race([ended, late, acting.then(() => ended), striking.then(() => ended)]);
     if (first === 'late' || first.signal !== 'SIGKILL') {
       throw new Finding('wrong', `${point} was not reached${first === 'late' ? '' : `: ${first.stderr}`}`);
     }
   } finally {
     over.abort();
-    await Promise.allSettled([acting, late]);
+    await Promise.allSettled([acting, late, striking]);
   }
 }
 
