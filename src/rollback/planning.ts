@@ -1,5 +1,6 @@
 import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { draftOf, type Draft } from './drafting.ts';
+import { mayAskTool, toolFirst } from './freight.ts';
 import { heldIn } from './guards/held.ts';
 import type { Rollback } from './record.ts';
 import { guardPlan, demandReconciled } from './situation.ts';
@@ -33,10 +34,17 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
       ? noted({ ...planned, mode: 'propose' }, drafted.code, drafted.sentence, now)
       : planned;
   const { bad, undone } = drafted.draft;
-  const held = await guardPlan(context, asked, { bad, undone, plan: drafted.draft.plan }, 'plan', signal);
+  const about = { bad, undone, plan: drafted.draft.plan };
+  const held = await guardPlan(context, asked, about, 'plan', signal);
   if (held !== null) return { next: heldIn(asked, held, now) };
+  // What acts by itself has to pass what a push has to pass.
+  const byTool =
+    drafted.kind === 'propose' &&
+    planned.mode === 'rollback' &&
+    mayAskTool(context, planned, drafted.code) &&
+    (await guardPlan(context, planned, about, 'plan', signal)) === null;
   const sentence = `all guards passed; will ${describe(asked)}`;
-  return { next: moved(asked, { state: 'executing', code: 'executing', sentence }, now) };
+  return { next: moved(byTool ? toolFirst(asked, now) : asked, { state: 'executing', code: 'executing', sentence }, now) };
 }
 
 /** The record with what was drafted. */

@@ -2,7 +2,10 @@ import { CodedError, codeOf } from '../errors.ts';
 import type { CommitStatus, Forge, Proposed } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
 import { policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
+import { waitsForTool, wasAsked } from './freight.ts';
+import { branchOf, proposedBy } from './guards/reverts.ts';
 import { stoppedBy } from './guards/stopping.ts';
+import { askTool } from './promoting.ts';
 import type { Rollback } from './record.ts';
 import { moved, noted, short, sinceStep, troubled } from './transitions.ts';
 
@@ -21,6 +24,12 @@ const NAME_LIMIT = 100;
  * @throws CodedError of the forge and of git
  */
 export async function propose(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<Step> {
+  if (waitsForTool(rollback)) {
+    const { head, content } = await contentOf(context, rollback, signal);
+    if (content !== 'gone' || wasAsked(rollback)) {
+      return askTool(context, rollback, { isGone: content === 'gone', head }, signal);
+    }
+  }
   const forge = forgeOf(context, rollback);
   if (forge === null) return watchHead(context, rollback, signal);
   await demandAllowed(context, rollback);
@@ -62,7 +71,7 @@ export async function followProposal(context: ExecutorContext, rollback: Rollbac
   const { proposal } = rollback;
   if (forge === null || proposal === null) return watchHead(context, rollback, signal);
   return untilLimitIsOver(context, rollback, async () => {
-    const proposed = await forge.proposalOf(branchOf(rollback), signal);
+    const proposed = await forge.proposalOf(branchIn(rollback), signal);
     const at = await contentOf(context, rollback, signal);
     const state = proposed?.state ?? 'closed';
     const seen: Rollback = state === proposal.state ? rollback : { ...rollback, proposal: { ...proposal, state } };
@@ -97,6 +106,35 @@ export async function markCommit(
   }
 }
 
+/**
+ * Closes what was proposed before the rollback was decided anew: merged now, it would be empty, or bring half of it once more.
+ *
+ * @returns what was done, or why it could not be, for the record; null when nothing was open
+ */
+export async function withdraw(
+  context: ExecutorContext,
+  { id, repository, proposes, revertCommit, branch }: Rollback,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const forge = context.forgeOf(repository);
+  if (proposes === undefined || forge?.can.propose !== true || forge.close === undefined) return null;
+  const said: string[] = [];
+  try {
+    for (let number = 1; number < proposes; number += 1) {
+      const proposed = await forge.proposalOf(branchOf(id, number), signal);
+      if (proposed?.state !== 'open') continue;
+      const text = `A person asked for this rollback meanwhile: ${short(revertCommit ?? '')} on ${branch} does what is proposed here.`;
+      await forge.comment(proposed.number, text, signal);
+      await forge.close(proposed.number, signal);
+      said.push(`${proposed.url} was closed`);
+    }
+  } catch (error) {
+    if (!(error instanceof CodedError) || signal.aborted) throw error;
+    said.push(`an earlier proposal could not be closed (${error.code}); close it by hand`);
+  }
+  return said.length === 0 ? null : said.join('; ');
+}
+
 /** What is said beside the bad commit: the verdict, never a figure's raw text beyond its sentence. */
 export function statusOf(rollback: Rollback, url: string | null): CommitStatus {
   const said = rollback.verdictSentence.replaceAll(/[\p{Cc}\p{Cf}\s]+/gu, ' ').trim();
@@ -112,12 +150,12 @@ function forgeOf(context: ExecutorContext, rollback: Rollback): Forge | null {
 
 /** The rollback whose proposal a branch is; null for everybody else's branches. */
 export function rollbackOfBranch(branch: string): string | null {
-  return /^davylamp\/(rb-[0-9a-f]+)$/.exec(branch)?.[1] ?? null;
+  return proposedBy(branch)?.rollback ?? null;
 }
 
 /** Short name of the branch that holds our commit. */
-function branchOf({ id, revertRef }: Rollback): string {
-  return revertRef?.replace(/^refs\/heads\//, '') ?? `davylamp/${id}`;
+function branchIn({ id, revertRef, proposes = 1 }: Rollback): string {
+  return revertRef?.replace(/^refs\/heads\//, '') ?? branchOf(id, proposes);
 }
 
 interface Looked {
@@ -211,9 +249,10 @@ async function merged(
 async function gone(context: ExecutorContext, rollback: Rollback, { head }: Looked, signal: AbortSignal): Promise<Step> {
   const { revertCommit, branch } = rollback;
   const isOurs = revertCommit !== null && (await repositoryOf(context, rollback).isAncestor(revertCommit, head, signal));
-  if (isOurs) return { next: pushedBy(context, rollback, revertCommit, `branch ${branchOf(rollback)} was merged`) };
+  if (isOurs) return { next: pushedBy(context, rollback, revertCommit, `branch ${branchIn(rollback)} was merged`) };
+  if (wasAsked(rollback)) return { next: pushedBy(context, rollback, head, 'the version before was promoted again') };
   const left =
-    rollback.proposal === null ? `branch ${branchOf(rollback)} can be deleted` : `${rollback.proposal.url} can be closed`;
+    rollback.proposal === null ? `branch ${branchIn(rollback)} can be deleted` : `${rollback.proposal.url} can be closed`;
   const sentence = `branch ${branch} no longer holds what ${short(rollback.badCommit)} brought, and not by our commit; ${left}`;
   return { next: moved(rollback, { state: 'refused', code: 'already_reverted', sentence }, context.clock.now()) };
 }

@@ -97,7 +97,10 @@ export function operatedBy(
       for (const { banner } of operators) if (banner !== null) await access.orNull(() => banner(notice, signal));
     },
 
-    promoting: kargo !== null && config.kargo?.promotePrevious === true ? { promotePrevious: kargo.promotePrevious } : {},
+    promoting:
+      kargo !== null && config.kargo?.promotePrevious === true
+        ? { promotePrevious: (order, signal) => kargo.promotePrevious(order, signal) }
+        : {},
 
     async check(signal) {
       const findings: Finding[] = [];
