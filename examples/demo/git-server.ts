@@ -27,9 +27,9 @@ export interface GitServer {
 
 /**
  * unavailable: 503. cut: the connection ends before anything is done. lose_answer: the push is done, its answer never
- * arrives. hang: no answer at all. redirect: 302 to another address.
+ * arrives. hang: no answer at all. redirect: 302 to another address. read_only: 403 to whoever wants to push.
  */
-export type GitServerFault = 'unavailable' | 'cut' | 'lose_answer' | 'hang' | 'redirect';
+export type GitServerFault = 'unavailable' | 'cut' | 'lose_answer' | 'hang' | 'redirect' | 'read_only';
 
 export interface GitServerOptions {
   /** Folder that holds the bare repository; made when missing. */
@@ -203,6 +203,10 @@ export async function startGitServer(options: GitServerOptions): Promise<GitServ
     }
     if (at === 'redirect') {
       response.writeHead(302, { location: `http://${HOST}:1${request.url ?? '/'}` }).end();
+      return;
+    }
+    if (at === 'read_only' && (request.url ?? '').includes('git-receive-pack')) {
+      response.writeHead(403).end();
       return;
     }
     if (!isAllowed(request, options.token)) {

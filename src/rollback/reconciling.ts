@@ -1,7 +1,8 @@
 import type { Clock } from '../clock.ts';
-import type { OwnRollback, Repository } from '../git/port.ts';
+import type { CommitFacts, OwnRollback, Repository } from '../git/port.ts';
 import type { RecordWrite, Store, StoreCondition } from '../store/port.ts';
 import { opened } from './opening.ts';
+import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { committed } from '../commit.ts';
@@ -131,9 +132,12 @@ export class Reconciler {
     for (const own of known) {
       const policy = this.#context.policies.get(own.application);
       if (policy === undefined || policy.repository !== repository.name) continue;
+      const facts = await repository.commit(own.commit, signal);
+      // Our identity can be written into any commit: one that changes nothing of the application took nothing out.
+      if (!facts.paths.some((path) => isWithin(path, policy.paths))) continue;
       await this.#context.onRemembered(own);
       if ((await store.get('rollback', own.rollback)) !== undefined) continue;
-      const rollback = fromGit(own, policy, await this.#planOf(repository, own, signal), clock.now());
+      const rollback = fromGit(own, policy, await this.#planOf(repository, facts, signal), clock.now());
       if (await committed(store, [rollbackWrite(rollback, 0, own.at)], [])) rebuilt += 1;
     }
     const marker = await store.get('state', idOf(repository.name));
@@ -162,14 +166,10 @@ export class Reconciler {
     this.#context.onReconciled({ repository: repository.name, rollbacks: rebuilt });
   }
 
-  async #planOf(repository: Repository, own: OwnRollback, signal: AbortSignal): Promise<Rollback['plan']> {
-    const [facts, diff] = await Promise.all([
-      repository.commit(own.commit, signal),
-      repository.diff(own.commit, DIFF_LIMIT, signal),
-    ]);
-    const changed = facts.paths;
+  async #planOf(repository: Repository, { sha, parents, paths }: CommitFacts, signal: AbortSignal): Promise<Rollback['plan']> {
+    const diff = await repository.diff(sha, DIFF_LIMIT, signal);
     const nothing = { good: null, undoes: [], kept: [], joint: [], prunes: [], automation: [] };
-    return { kind: 'revert', hash: '', head: facts.parents[0] ?? own.commit, changed, ...nothing, diff };
+    return { kind: 'revert', hash: '', head: parents[0] ?? sha, changed: paths, ...nothing, diff };
   }
 }
 
