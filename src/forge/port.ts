@@ -61,6 +61,8 @@ export interface Forge {
   /** Proposals by anybody that name the commit as reverted (title or body), open or ended, newest first, at most 20. */
   revertsOf(commit: { sha: string; subject: string }, signal: AbortSignal): Promise<Proposed[]>;
   comment(proposal: number, text: string, signal: AbortSignal): Promise<void>;
+  /** Closes a proposal of ours that is open, without a merge; left out by forges that have none. */
+  close?(proposal: number, signal: AbortSignal): Promise<void>;
   setStatus(status: CommitStatus, signal: AbortSignal): Promise<void>;
   /**
    * Checks the signature over the raw body in constant time, then reads the event. The names of headers are in lower case.

@@ -113,6 +113,15 @@ export function describeForge(name: string, start: () => Promise<ForgeWorld>): v
       expect(shown.reviewers).toEqual([world.person]);
     });
 
+    it("closes what is not wanted any more, without calling that somebody else's no", async () => {
+      const branch = fresh();
+      await world.branch(branch);
+      const { number } = await world.forge.propose(ordered(branch), never);
+      await world.forge.close?.(number, never);
+      expect((await world.shown(number)).state).toBe('ended');
+      expect(await world.forge.proposalOf(branch, never)).toMatchObject({ state: 'closed', endedBy: null });
+    });
+
     it('opens one proposal when two processes want to at the same moment', async () => {
       const branch = fresh();
       await world.branch(branch);

@@ -220,6 +220,10 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
       }
       await api.done({ method: 'POST', path, body: { body: marked(text) }, what: 'write a comment' }, signal);
     },
+    async close(number, signal) {
+      const path = `${root}/pulls/${number}`;
+      await api.done({ method: 'PATCH', path, body: { state: 'closed' }, what: 'close our pull request' }, signal);
+    },
     async setStatus({ commit, state, description, url, context }, signal) {
       const body = {
         state,

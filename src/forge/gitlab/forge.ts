@@ -197,6 +197,10 @@ export function createGitlabForge(settings: ForgeSettings, deps: ForgeDependenci
       }
       await api.done({ method: 'POST', path, body: { body: marked(text) }, what: 'write a comment' }, signal);
     },
+    async close(number, signal) {
+      const path = `${root}/merge_requests/${number}`;
+      await api.done({ method: 'PUT', path, body: { state_event: 'close' }, what: 'close our merge request' }, signal);
+    },
     async setStatus({ commit, state, description, url, context }, signal) {
       const wanted = STATES[state];
       const body = {

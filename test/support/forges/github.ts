@@ -35,6 +35,10 @@ export function githubDialect(options: { tokens?: () => readonly string[]; app?:
       .split('/')
       .map(decodeURIComponent);
     if (section === 'pulls' && second === '') return method === 'POST' ? created(body, hub) : list(request, hub);
+    if (section === 'pulls' && third === '' && method === 'PATCH') {
+      if ((body as { state?: string }).state === 'closed') hub.end(Number(second), 'closed', 'lamp');
+      return { status: 200, body: shown(hub.get(Number(second))) };
+    }
     if (section === 'pulls' && third === 'requested_reviewers') return reviewers(hub.get(Number(second)), body, hub);
     if (section === 'issues' && third === '') {
       const { endedBy } = hub.get(Number(second));

@@ -64,7 +64,12 @@ export function gitlabDialect(options: { preparing?: number } = {}): Dialect {
       return { status: 200, body: shown(one) };
     }
     if (method === 'PUT') {
-      const { add_labels: more, reviewer_ids: ids } = body as { add_labels?: string; reviewer_ids?: number[] };
+      const {
+        add_labels: more,
+        reviewer_ids: ids,
+        state_event: event,
+      } = body as { add_labels?: string; reviewer_ids?: number[]; state_event?: string };
+      if (event === 'close') hub.end(one.number, 'closed', 'lamp');
       if (more !== undefined) one.labels = [...new Set([...one.labels, ...more.split(',')])];
       // Who is not a member is left out without a word; so is everybody but the first without a licence.
       if (ids !== undefined) one.reviewers = [...hub.users].filter(([, id]) => ids.includes(id)).map(([name]) => name);
