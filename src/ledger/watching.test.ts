@@ -114,6 +114,7 @@ const away = {
   filesAt: never,
   readFile: never,
   ownCommits: never,
+  tipOf: never,
   ownRollbacks: never,
   reverters: never,
   revert: never,

@@ -3,7 +3,7 @@ import { sameCommit } from '../analysis/revision.ts';
 import type { DeliveryState } from '../delivery/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { stoppedBy } from './guards/stopping.ts';
-import { markCommit } from './proposing.ts';
+import { markCommit, withdraw } from './proposing.ts';
 import type { Rollback } from './record.ts';
 import { graceIsOver } from './situation.ts';
 import { holdsSame } from './situation/sameness.ts';
@@ -57,7 +57,12 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
     delivery.can.annotate || delivery.can.sync
       ? 'the delivery was annotated and asked to sync'
       : `delivery ${delivery.type} takes no messages`;
-  const sentence = unmarked === null ? told : `${told}; could not be set: ${unmarked}`;
+  const withdrawn = await withdraw(context, rollback, signal);
+  const sentence = [
+    told,
+    ...(unmarked === null ? [] : [`could not be set: ${unmarked}`]),
+    ...(withdrawn === null ? [] : [withdrawn]),
+  ].join('; ');
   return { next: noted({ ...rollback, told: true, problem: null }, 'told', sentence, now) };
 }
 

@@ -1,6 +1,7 @@
 import type { Analysis } from '../analysis/record.ts';
 import { DELIVERY_METRIC } from '../analysis/trouble.ts';
 import { modeFor } from './guards/mode.ts';
+import { proposedBy } from './guards/reverts.ts';
 import { weaker, type Mode, type Policy } from './policy.ts';
 import type { Rollback } from './record.ts';
 import { moved } from './transitions.ts';
@@ -86,22 +87,26 @@ export function opened(id: string, policy: Policy, cause: Cause, now: number): R
 }
 
 /**
- * A rollback that ended without touching production, decided anew because more is allowed or asked for now: a plan
- * made in shadow, a proposal that a person wants carried out, or a revert that another person had refused. Null: it
- * stays as it is.
+ * A rollback that ended, or waits, without having taken the bad revision out, decided anew because more is allowed, asked for
+ * or known now: a plan made in shadow, a proposal that a person wants carried out, one that was refused or failed and that a
+ * person asks for, or one that the fleet breaker holds and whose revision failed another analysis since. Null: it stays as it
+ * is.
  */
 export function reopened(known: Rollback, policy: Policy, cause: Cause, now: number): Rollback | null {
   const mode: Mode = modeFor(policy, cause);
   const endedInShadow = known.code === 'shadow';
   const isAsked = cause.trigger === 'manual';
   const proposal = known.state === 'proposed' && isAsked;
-  // Somebody said no to a revert, and somebody else asks for one now.
-  const isOverruled = known.code === 'revert_refused' && isAsked;
+  // Somebody said no, or it came to nothing, and somebody asks for it now.
+  const isOverruled = isAsked && (known.state === 'refused' || known.state === 'failed');
   const allowsMore = weaker(mode, known.mode) !== mode;
-  if (!isOverruled && !((endedInShadow || proposal) && allowsMore)) return null;
+  if (!isOverruled && !isJudgedAgain(known, cause) && !((endedInShadow || proposal) && allowsMore)) return null;
   const { trigger, analysis, requestedBy, sentence } = cause;
+  const { incident: _over, ...before } = known;
+  const tried = proposedBy(known.revertRef?.replace(/^refs\/heads\//, '') ?? '')?.number ?? 0;
   const again: Rollback = {
-    ...known,
+    ...before,
+    ...(tried > 0 && { proposes: tried + 1 }),
     mode,
     trigger,
     requestedBy,
@@ -113,8 +118,19 @@ export function reopened(known: Rollback, policy: Policy, cause: Cause, now: num
     aborted: 'no',
     revertCommit: null,
     revertRef: null,
+    told: false,
+    returnedAt: null,
+    recovery: null,
     approvals: [],
     proposal: null,
   };
   return moved(again, { state: 'planned', code: 'decided', sentence: `decided anew in mode ${mode}` }, now);
+}
+
+/**
+ * What was measured while many failed together speaks for a shared fault (design 5.2), whatever is the case later; a verdict
+ * of its own, measured after that, is another one. Where the others still fail it is held again, as part of the same incident.
+ */
+function isJudgedAgain({ state, code, analysis }: Rollback, cause: Cause): boolean {
+  return state === 'held' && code === 'fleet_breaker' && cause.analysis !== null && cause.analysis !== analysis;
 }

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { FLEET } from '../../test/support/guard-facts.ts';
+import { FLEET, rollbackOf } from '../../test/support/guard-facts.ts';
 import { CodedError } from '../errors.ts';
 import type { CommitStatus, Forge, ProposalOrder, Proposed } from '../forge/port.ts';
 import type { Repository } from '../git/port.ts';
 import { EXAMPLES } from '../http/examples.ts';
 import type { ExecutorContext, Step } from './context.ts';
 import type { Policy } from './policy.ts';
-import { followProposal, propose, rollbackOfBranch, statusOf } from './proposing.ts';
+import { followProposal, propose, rollbackOfBranch, statusOf, withdraw } from './proposing.ts';
 import type { Rollback } from './record.ts';
 import type { Switch } from './switches.ts';
 
@@ -325,6 +325,7 @@ describe('a proposal', () => {
 
   it('is known by its branch', () => {
     expect(rollbackOfBranch('davylamp/rb-0f')).toBe('rb-0f');
+    expect(rollbackOfBranch('davylamp/rb-0f-2')).toBe('rb-0f');
     for (const other of ['main', 'davylamp/rb-0f/x', 'davylamp/', 'x/davylamp/rb-0f', 'davylamp/rb-../y']) {
       expect(rollbackOfBranch(other)).toBeNull();
     }
@@ -334,5 +335,39 @@ describe('a proposal', () => {
     const status = statusOf({ ...pushed, verdictSentence: `errors\n${'x'.repeat(500)}` }, null);
     expect(status.description).toHaveLength(140);
     expect(status.description).toMatch(/^shop: errors x+…$/);
+  });
+});
+
+describe('what was proposed before a person had it carried out', () => {
+  const calls: string[] = [];
+  const forge = {
+    can: { propose: true, autoMerge: false, status: false, webhook: false },
+    proposalOf: async (branch: string) => {
+      calls.push(`look at ${branch}`);
+      const state: Proposed['state'] = branch.endsWith('-2') ? 'open' : 'closed';
+      return Promise.resolve({ url: 'https://forge.example/7', number: 7, state, endedBy: null, mergeCommit: null, branch });
+    },
+    comment: async (number: number, text: string) => Promise.resolve(void calls.push(`comment ${number}: ${text}`)),
+    close: async (number: number) => Promise.resolve(void calls.push(`close ${number}`)),
+  } as Partial<Forge> as Forge;
+  const context = { forgeOf: () => forge } as Partial<ExecutorContext> as ExecutorContext;
+
+  it('is closed where it is open, and looked for only where there was one', async () => {
+    const pushed = rollbackOf({ revertCommit: 'c'.repeat(40), revertRef: 'refs/heads/main', state: 'pushed' });
+    expect(await withdraw(context, pushed, never)).toBeNull();
+    expect(calls).toEqual([]);
+    expect(await withdraw(context, { ...pushed, proposes: 3 }, never)).toBe('https://forge.example/7 was closed');
+    expect(calls).toEqual([
+      'look at davylamp/rb-1',
+      'look at davylamp/rb-1-2',
+      expect.stringContaining('comment 7: A person asked for this rollback meanwhile: cccccccccc on main'),
+      'close 7',
+    ]);
+  });
+
+  it('keeps nothing up where the forge is away', async () => {
+    const away = { ...forge, proposalOf: async () => Promise.reject(new CodedError('forge_unreachable', 'it is away')) };
+    const said = await withdraw({ ...context, forgeOf: () => away }, { ...rollbackOf(), proposes: 2 }, never);
+    expect(said).toContain('forge_unreachable');
   });
 });

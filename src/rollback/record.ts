@@ -113,6 +113,12 @@ export const Rollback = Type.Object(
     returnedAt: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {
       description: 'When the bad content was seen on the branch again after it had been taken out.',
     }),
+    proposes: Type.Optional(
+      Type.Integer({
+        minimum: 2,
+        description: 'Number of the branch that it is proposed on, where an earlier proposal of it has ended or was overruled.',
+      }),
+    ),
     recovery: optionalText('Id of the analysis that checks the recovery.'),
     incident: Type.Optional(
       Type.String({ description: 'What holds several rollbacks at once; all of one incident are told as one.' }),

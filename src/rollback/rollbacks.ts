@@ -83,7 +83,8 @@ export class Rollbacks {
       const cause = await causeOfRequest(this.#context, request, { policy, by: by.name }, signal);
       const draft = this.#draftOf(policy, cause);
       const known = await this.#context.store.get('rollback', draft.id);
-      if (known === undefined) refuseImpossible(await this.#context.sketchOf(draft, signal));
+      const isNew = known === undefined || reopened(rollbackIn(known), policy, cause, this.#context.clock.now()) !== null;
+      if (isNew) refuseImpossible(await this.#context.sketchOf(draft, signal));
       return this.#once(policy, cause);
     });
   }

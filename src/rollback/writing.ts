@@ -1,7 +1,9 @@
 import { CodedError } from '../errors.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
-import { draftOf } from './drafting.ts';
+import type { Repository } from '../git/port.ts';
+import { draftOf, type Draft } from './drafting.ts';
 import { heldIn } from './guards/held.ts';
+import { branchOf } from './guards/reverts.ts';
 import { stoppedBy } from './guards/stopping.ts';
 import type { Lane } from './lane.ts';
 import { withPlan } from './planning.ts';
@@ -10,6 +12,8 @@ import { graceIsOver, guardAbort, guardPlan } from './situation.ts';
 import { REFUSED_CAP_MS, RETRY_CAP_MS, heldByRemote, moved, noted, retryDelay, short, troubled } from './transitions.ts';
 
 const UNKNOWN_RETRY_MS = 1_000;
+/** Branches of one rollback that are tried: each holds an older plan of it. */
+const MOST_BRANCHES = 5;
 /** What the guards said of a plan is good for so long: a branch that others push to all the time is raced for. */
 const GUARDED_FOR_MS = 2_000;
 /** The remote said no: nothing was written, so another decision is possible meanwhile. */
@@ -136,7 +140,10 @@ async function pushToBranch(
   return { next: moved(written, { state: 'pushed', code: 'pushed', sentence }, clock.now()) };
 }
 
-/** A branch of its own, on the head that the plan was made on: a rerun makes the same commit and finds it there. */
+/**
+ * A branch of its own, on the present head: what was fixed meanwhile is not proposed. A rerun finds what it has pushed there by
+ * our identity, the trailer and the content, since a commit that is signed anew, or made on another head, has another id.
+ */
 async function pushProposal(
   context: ExecutorContext,
   rollback: Rollback,
@@ -147,7 +154,7 @@ async function pushProposal(
   const { clock } = context;
   const { head } = await repository.refresh(signal);
   context.reach('push-fetched');
-  const drafted = await draftOf(context, rollback, rollback.plan?.head ?? head, signal);
+  const drafted = await draftOf(context, rollback, head, signal);
   if (drafted.kind === 'done') return { next: moved({ ...rollback, ...drafted.facts }, drafted.to, clock.now()) };
   const { draft } = drafted;
   const held = await guardPlan(context, rollback, draft, 'push', signal);
@@ -156,21 +163,50 @@ async function pushProposal(
   }
   context.reach('push-committed');
   if (!(await begin())) return { next: rollback };
-  const branch = `davylamp/${rollback.id}`;
-  const pushed = await repository.push(draft.commit, branch, signal);
-  context.reach('push-done');
-  if (pushed === 'race') {
-    const sentence = `branch ${branch} exists already with other commits; merge or delete it, then approve this rollback`;
-    return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
+  const first = rollback.proposes ?? 1;
+  for (let number = first; number < first + MOST_BRANCHES; number += 1) {
+    const branch = branchOf(rollback.id, number);
+    const pushed = await repository.push(draft.commit, branch, signal);
+    context.reach('push-done');
+    const there = pushed === 'race' ? await pushedBefore(repository, { branch, draft, rollback }, signal) : draft;
+    if (there === 'other content') continue;
+    if (there === 'not ours') {
+      const sentence = `branch ${branch} exists already with commits that are not ours; delete it, then approve this rollback`;
+      return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
+    }
+    const { commit } = there;
+    const written: Rollback = {
+      ...withPlan(rollback, draft),
+      ...(number > 1 && { proposes: number }),
+      approvals: [],
+      revertCommit: commit,
+      revertRef: `refs/heads/${branch}`,
+    };
+    const sentence = `the revert ${short(commit)} waits on branch ${branch}; merge it to make it count`;
+    return { next: moved(written, { state: 'proposed', code: 'proposed', sentence }, clock.now()) };
   }
-  const written: Rollback = {
-    ...withPlan(rollback, draft),
-    approvals: [],
-    revertCommit: draft.commit,
-    revertRef: `refs/heads/${branch}`,
-  };
-  const sentence = `the revert ${short(draft.commit)} waits on branch ${branch}; merge it to make it count`;
-  return { next: moved(written, { state: 'proposed', code: 'proposed', sentence }, clock.now()) };
+  const sentence = `${MOST_BRANCHES} branches from ${branchOf(rollback.id, first)} on hold other reverts of ours; merge or delete them, then approve this rollback`;
+  return { next: moved(rollback, { state: 'held', code: 'proposal_branch_taken', sentence }, clock.now()) };
+}
+
+/** What is on a branch that does not take our commit: the same revert as a commit of ours, an older one, or somebody's work. */
+async function pushedBefore(
+  repository: Repository,
+  { branch, draft, rollback }: { branch: string; draft: Draft; rollback: Rollback },
+  signal: AbortSignal,
+): Promise<{ commit: string } | 'other content' | 'not ours'> {
+  const tip = await repository.tipOf(branch, signal);
+  // Deleted at this moment: its name is left alone.
+  if (tip === null) return 'other content';
+  if (tip.rollback !== rollback.id) return 'not ours';
+  const { changed, head } = draft.plan;
+  const holds = async (commit: string) => repository.contentOf(commit, changed, signal);
+  const [parent] = (await repository.commit(tip.commit, signal)).parents;
+  const isSame =
+    parent !== undefined &&
+    (await holds(tip.commit)) === (await holds(draft.commit)) &&
+    (await holds(parent)) === (await holds(head));
+  return isSame ? { commit: tip.commit } : 'other content';
 }
 
 function failed(context: ExecutorContext, rollback: Rollback, error: CodedError): Step {

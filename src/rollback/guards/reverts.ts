@@ -4,6 +4,17 @@ import type { Guard } from './facts.ts';
 /** Branches of ours begin so, followed by the id of the rollback. */
 export const OWN_BRANCHES = 'davylamp/';
 
+/** The branch of the first proposal of a rollback, or of a later one. */
+export function branchOf(rollback: string, number: number): string {
+  return `${OWN_BRANCHES}${rollback}${number === 1 ? '' : `-${number}`}`;
+}
+
+/** The rollback that a branch of ours proposes, and which of its proposals that is; null for everybody else's branches. */
+export function proposedBy(branch: string): { rollback: string; number: number } | null {
+  const [, rollback, number = '1'] = /^davylamp\/(rb-[0-9a-f]+)(?:-([2-9]|[1-9][0-9]{1,3}))?$/.exec(branch) ?? [];
+  return rollback === undefined ? null : { rollback, number: Number(number) };
+}
+
 /**
  * How a revert tells itself: git's own words and subject, our trailers, `revert: …` of the Conventional Commits; and, of a
  * merge, the title of what was merged (a line of its own at GitHub and GitLab, quoted at Gitea), or our branch.
@@ -55,7 +66,7 @@ export const revertRefused: Guard = ({ reverts, rollback }) => {
   const no = reverts.proposals.find(({ state, branch, endedBy }) => {
     if (state !== 'closed') return false;
     // Of our own ones only those count that somebody else closed; those of another application's are not about this.
-    return branch === OWN_BRANCHES + rollback.id ? endedBy !== null : !branch.startsWith(OWN_BRANCHES);
+    return proposedBy(branch)?.rollback === rollback.id ? endedBy !== null : !branch.startsWith(OWN_BRANCHES);
   });
   return no === undefined
     ? null
