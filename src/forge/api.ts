@@ -39,6 +39,8 @@ export interface ForgeCall {
   maxBodyBytes?: number;
   /** What was attempted, for a person: `open the pull request`. */
   what: string;
+  /** The forge says 401 of a right that is missing for this alone: an answer like any other refusal. */
+  mayBe401?: boolean;
 }
 
 export interface ForgeAnswer {
@@ -67,6 +69,8 @@ const REASON_LIMIT = 200;
 export class ForgeApi {
   readonly #options: ForgeApiOptions;
   readonly host: string;
+  /** Limits that were met in a row without a word on when they end. */
+  #unsaid = 0;
 
   constructor(options: ForgeApiOptions) {
     this.#options = options;
@@ -108,6 +112,21 @@ export class ForgeApi {
       `${name} at ${this.host} answered something else than its API documents (${what}); check the address of the API`,
       { details: { host: this.host, status: answer.status } },
     );
+  }
+
+  /** That the forge takes no more calls now, and until when. */
+  limited(answer: ForgeAnswer): CodedError {
+    const { name, clock } = this.#options;
+    const now = clock.now();
+    const said = limitedUntil(answer, now);
+    // Where nothing says how long, each one in a row is waited for twice as long ("Exceeding the rate limit").
+    const until = said ?? now + Math.min(LONGEST_PAUSE_MS, DEFAULT_PAUSE_MS * 2 ** Math.min(this.#unsaid, 6));
+    if (said === null) this.#unsaid += 1;
+    const retryAt = new Date(until).toISOString();
+    const retryAfter = Math.ceil((until - now) / 1_000);
+    const sentence = `${name} at ${this.host} takes no more calls of this credential until ${retryAt}; tried again then`;
+    const details = { host: this.host, status: answer.status, retryAt, retryAfter };
+    return new CodedError('forge_rate_limited', sentence, { retryable: true, details });
   }
 
   /** What an answer that is not 2xx means. */
@@ -170,19 +189,14 @@ export class ForgeApi {
     }
   }
 
-  #throwWhatPasses(answer: ForgeAnswer, { what }: ForgeCall): void {
-    const { name, clock, needs } = this.#options;
+  #throwWhatPasses(answer: ForgeAnswer, { what, mayBe401 }: ForgeCall): void {
+    const { name, needs } = this.#options;
     const { status } = answer;
     const where = `${name} at ${this.host}`;
     const details = { host: this.host, status };
-    const until = limitedUntil(answer, clock.now());
-    if (until !== null) {
-      const retryAt = new Date(until).toISOString();
-      const retryAfter = Math.ceil((until - clock.now()) / 1_000);
-      const sentence = `${where} takes no more calls of this credential until ${retryAt}; tried again then`;
-      throw new CodedError('forge_rate_limited', sentence, { retryable: true, details: { ...details, retryAt, retryAfter } });
-    }
-    if (status === 401) {
+    if (isLimited(answer)) throw this.limited(answer);
+    if (status < 400) this.#unsaid = 0;
+    if (status === 401 && mayBe401 !== true) {
       const sentence = `${where} does not take the credential (${what}): it is wrong or worn out; make a new one with ${needs}`;
       throw new CodedError('forge_auth_failed', sentence, { details });
     }
@@ -202,26 +216,36 @@ export function header(headers: HttpResponse['headers'], name: string): string {
 }
 
 /**
- * When a limit of calls is over, in milliseconds since the epoch; null when the answer speaks of none. GitHub says 403 or 429,
- * with Retry-After or x-ratelimit-remaining: 0 and x-ratelimit-reset ("Rate limits for the REST API"); GitLab 429 with
- * Retry-After and RateLimit-Reset ("User and IP rate limits").
+ * GitHub says 403 or 429, with Retry-After or x-ratelimit-remaining: 0, or in words ("Rate limits for the REST API"; older
+ * Enterprise Servers speak of abuse detection); GitLab 429 ("User and IP rate limits").
  */
-function limitedUntil({ status, headers, text }: ForgeAnswer, now: number): number | null {
+function isLimited({ status, headers, text }: ForgeAnswer): boolean {
+  if (status === 429) return true;
+  if (status !== 403) return false;
+  const words = /rate limit|abuse detection/i.test(reasonIn(text) ?? '');
+  return words || header(headers, 'retry-after') !== '' || remaining(headers) === '0';
+}
+
+function remaining(headers: HttpResponse['headers']): string {
+  return header(headers, 'x-ratelimit-remaining') || header(headers, 'ratelimit-remaining');
+}
+
+/**
+ * When a limit is over, in milliseconds since the epoch; null when the answer does not say. Retry-After counts first, then
+ * x-ratelimit-reset (GitHub) or RateLimit-Reset (GitLab), where nothing is left.
+ */
+function limitedUntil({ headers }: ForgeAnswer, now: number): number | null {
   const after = header(headers, 'retry-after');
-  const left = header(headers, 'x-ratelimit-remaining') || header(headers, 'ratelimit-remaining');
-  const speaks = after !== '' || left === '0' || /rate limit/i.test(reasonIn(text) ?? '');
-  if (status !== 429 && !(status === 403 && speaks)) return null;
   const reset = Number(header(headers, 'x-ratelimit-reset') || header(headers, 'ratelimit-reset'));
   const wanted =
     after !== ''
       ? /^\d+$/.test(after)
         ? now + Number(after) * 1_000
         : Date.parse(after)
-      : left === '0' && reset > 0
+      : remaining(headers) === '0' && reset > 0
         ? reset * 1_000
         : Number.NaN;
-  const until = Number.isNaN(wanted) ? now + DEFAULT_PAUSE_MS : wanted;
-  return Math.min(now + LONGEST_PAUSE_MS, Math.max(now + 1_000, until));
+  return Number.isNaN(wanted) ? null : Math.min(now + LONGEST_PAUSE_MS, Math.max(now + 1_000, wanted));
 }
 
 export function jsonIn(text: string): unknown {

@@ -8,7 +8,8 @@ const Token = Type.Object({
   token: Type.String({ minLength: 1, maxLength: 4_096 }),
   expires_at: Type.String({ format: 'date-time' }),
 });
-const App = Type.Object({ slug: Type.String() });
+/** The specification does not promise the name; who ended a pull request is then told without leaving ourselves out. */
+const App = Type.Object({ slug: Type.Optional(Type.String()) });
 
 /** At most 10 minutes are allowed, and clocks differ ("Generating a JSON Web Token (JWT) for a GitHub App"). */
 const JWT_LIVES_S = 540;
@@ -67,9 +68,9 @@ export class GithubApp implements ForgeAuthority {
   }
 
   /** The name by which what it does is shown. */
-  async login(signal: AbortSignal): Promise<string> {
+  async login(signal: AbortSignal): Promise<string | null> {
     const { slug } = await this.#api.ask({ method: 'GET', path: '/app', what: 'read its own App' }, App, signal);
-    return `${slug}[bot]`;
+    return slug === undefined ? null : `${slug}[bot]`;
   }
 
   async #fetch(signal: AbortSignal): Promise<{ secret: string; until: number }> {

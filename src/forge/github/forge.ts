@@ -173,6 +173,8 @@ export function createGithubForge(settings: ForgeSettings, deps: ForgeDependenci
       if (!isDone(answer)) return [`auto-merge: ${reasonIn(answer.text) ?? `status ${answer.status}`}`];
       const { errors = [] } = graphql.read(answer, GraphqlAnswer, call);
       if (errors.length === 0) return [];
+      // The GraphQL API says so with status 200 ("Rate limits and query limits for the GraphQL API").
+      if (errors.some(({ type }) => type === 'RATE_LIMITED')) throw graphql.limited(answer);
       reason = reasonIn(answer.text) ?? 'refused';
       if (!/merge method|not allowed on this repository/i.test(reason)) break;
     }

@@ -19,7 +19,8 @@ const MOST_REVERTS = 20;
 const NOTE_PAGES = 3;
 const TITLE_LIMIT = 255;
 const DESCRIPTION_LIMIT = 255;
-/** A merge request is prepared in the background, and refuses auto-merge until then (gitlab-org/gitlab issue 353984). */
+/** A merge request is prepared in the background, and refuses auto-merge until then (gitlab-org/gitlab issues 353984, 196962). */
+const NOT_PREPARED: ReadonlySet<number> = new Set([405, 406, 422]);
 const AUTO_MERGE_TRIES = 5;
 const AUTO_MERGE_PAUSE_MS = 1_000;
 const STATES: Readonly<Record<CommitStatus['state'], string>> = { pending: 'pending', success: 'success', failure: 'failed' };
@@ -147,10 +148,11 @@ export function createGitlabForge(settings: ForgeSettings, deps: ForgeDependenci
     };
     const path = `${root}/merge_requests/${request.iid}/merge`;
     for (let attempt = 1; ; attempt += 1) {
-      const call = { method: 'PUT', path, body, what: 'turn auto-merge on' } as const;
+      // Who may not merge is told so by 401 ("Merge a merge request").
+      const call = { method: 'PUT', path, body, what: 'turn auto-merge on', mayBe401: true } as const;
       const answer = await api.send(call, signal);
       if (isDone(answer)) return [];
-      if (answer.status !== 405 || attempt === AUTO_MERGE_TRIES) {
+      if (!NOT_PREPARED.has(answer.status) || attempt === AUTO_MERGE_TRIES) {
         return [`auto-merge: ${reasonIn(answer.text) ?? `status ${answer.status}`}`];
       }
       await pause(AUTO_MERGE_PAUSE_MS, undefined, { signal });
