@@ -1,5 +1,6 @@
 import { committed } from '../commit.ts';
 import { applicationUnknown } from '../analysis/nearest.ts';
+import { sameCommit } from '../analysis/revision.ts';
 import type { Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
 import type { Repository } from '../git/port.ts';
@@ -93,6 +94,48 @@ export class Ledger {
       return newer ?? candidate;
     }
     return null;
+  }
+
+  /**
+   * The newest revision on the branch before `before` that was judged by itself, by an analysis or by a person, or is known to
+   * have run to the end: what came after it is what was judged with `before`. A revision that was merely seen for a moment, or
+   * that nobody deployed, is none.
+   *
+   * @param query.others revisions that are known from elsewhere: what the cluster runs as the stable one, what is being analysed
+   * @returns null when nothing is known
+   * @throws CodedError those of git, `store_unavailable`
+   */
+  async lastKnown(
+    application: string,
+    { before, others, repository }: { before: string; others: readonly string[]; repository: Repository },
+    signal: AbortSignal,
+  ): Promise<string | null> {
+    const policy = this.#context.policies.get(application);
+    if (policy === undefined) return null;
+    const { paths } = policy;
+    const known = [
+      ...(await this.#standing(application, 'good', MOST_GOOD)),
+      ...(await this.#standing(application, 'bad', MOST_SPOILED)),
+      ...(await this.#standing(application, 'suspect', MOST_SPOILED)),
+    ];
+    const revisions = [...others, ...known.map(({ revision }) => revision)].filter((one) => !sameCommit(one, before));
+    if (revisions.length === 0) return null;
+    const content = async (commit: string) => repository.contentOf(commit, paths, signal);
+    const judged = await content(before);
+    let first: string | null = null;
+    for (const revision of revisions) {
+      if (!(await repository.isAncestor(revision, before, signal)) || (await content(revision)) === judged) continue;
+      first = revision;
+      break;
+    }
+    if (first === null) return null;
+    const between = await repository.commitsTouching({ from: first, to: before, paths, limit: MOST_BETWEEN }, signal);
+    const contents = new Set(known.map((entry) => entry.content));
+    // The newest one made what was judged.
+    for (const { sha } of between.slice(1)) {
+      if (revisions.some((one) => sameCommit(one, sha)) || contents.has(await content(sha))) return sha;
+    }
+    return first;
   }
 
   /**

@@ -45,6 +45,12 @@ export interface LedgerView {
     query: { before: string; lowest: Rank; repository: Repository },
     signal: AbortSignal,
   ): Promise<LedgerEntry | null>;
+  /** The newest revision before `before` that was judged by itself or ran to the end; null when none is known. */
+  lastKnown(
+    application: string,
+    query: { before: string; others: readonly string[]; repository: Repository },
+    signal: AbortSignal,
+  ): Promise<string | null>;
 }
 
 /** What the executor and its steps work with. */

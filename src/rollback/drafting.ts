@@ -11,6 +11,7 @@ import { matchesGlob } from './glob.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
 import type { Plan, Rollback, RollbackState } from './record.ts';
+import { judgedSince } from './situation/judged.ts';
 import { short } from './transitions.ts';
 
 /** What would be written, and the commit object that does it, in the mirror only. */
@@ -21,6 +22,8 @@ export interface Draft {
   bad: CommitFacts;
   /** Everything that is taken back, newest first. */
   undone: CommitFacts[];
+  /** What came after this revision was judged; null where only the bad one itself is known to be. */
+  since: string | null;
 }
 
 export type Drafted =
@@ -43,6 +46,7 @@ interface Work {
   policy: Policy;
   repository: Repository;
   head: string;
+  since: string | null;
   bad: CommitFacts;
   signal: AbortSignal;
 }
@@ -75,18 +79,12 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
     const sentence = `commit ${short(judged.sha)} is not part of branch ${rollback.branch}, so there is nothing to take out of it; check which revision was analysed`;
     return done('refused', 'commit_not_on_branch', sentence);
   }
-  // A revision that changed the application itself is what was judged. Another one (the head of a repository of many
-  // applications) only holds what was: everything since the last good revision is suspect then.
-  const goodBefore = async (): Promise<string | null> => {
-    if (judged.paths.some((path) => isWithin(path, policy.paths))) return null;
-    const query = { before: judged.sha, lowest: policy.lastGood, repository };
-    return rollback.good ?? (await context.ledger.lastGood(policy.application, query, signal))?.revision ?? null;
-  };
-  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: await goodBefore() }, signal);
+  const since = rollback.judgedSince === undefined ? await judgedSince(context, rollback, judged, signal) : rollback.judgedSince;
+  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: since }, signal);
   if (guilty.kind === 'none') return done('held', guilty.code, guilty.sentence);
   const [newest] = guilty.kind === 'one' ? [guilty.commit] : guilty.commits;
   if (newest === undefined) return done('held', 'nothing_in_git', 'no commit is known to have brought this revision');
-  const work: Work = { context, rollback, policy, repository, head, bad: newest, signal };
+  const work: Work = { context, rollback, policy, repository, head, since, bad: newest, signal };
   const attempt = guilty.kind === 'one' ? await attemptOf(work, []) : await severalOf(work, guilty.commits);
   if ('to' in attempt) return attempt;
   const [own] = await repository.ownCommits(judged.sha, rollback.id, signal);
@@ -228,7 +226,7 @@ function orderOf(
 
 async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Drafted> {
   const { result, kind, good, undone, joint } = attempt;
-  const { repository, head, bad, signal } = work;
+  const { repository, head, since, bad, signal } = work;
   if (result.kind !== 'commit') {
     const outcome = outcomeOf(result, undefined, aboutOf(work));
     return outcome.kind === 'done'
@@ -251,7 +249,7 @@ async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Draf
     automation: tamed.did,
     diff: await repository.diff(commit, DIFF_LIMIT, signal),
   };
-  const draft: Draft = { plan, commit, bad, undone };
+  const draft: Draft = { plan, commit, bad, undone, since };
   const propose = attempt.propose ?? tamed.propose;
   return propose === null ? { kind: 'draft', draft } : { kind: 'propose', draft, ...propose };
 }

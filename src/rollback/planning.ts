@@ -12,7 +12,8 @@ const JOURNAL_LIMIT = 500;
 export async function plan(context: ExecutorContext, known: Rollback, signal: AbortSignal): Promise<Step> {
   const repository = repositoryOf(context, known);
   context.reach('plan-start');
-  const rollback: Rollback = { ...known, evidence: await evidenceOf(context, known) };
+  const { judgedSince: _then, ...before } = known;
+  const rollback: Rollback = { ...before, evidence: await evidenceOf(context, known) };
   const { head } = await repository.refresh(signal);
   context.reach('plan-fetched');
   const drafted = await draftOf(context, rollback, head, signal);
@@ -33,8 +34,7 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
     drafted.kind === 'propose' && planned.mode === 'rollback'
       ? noted({ ...planned, mode: 'propose' }, drafted.code, drafted.sentence, now)
       : planned;
-  const { bad, undone } = drafted.draft;
-  const about = { bad, undone, plan: drafted.draft.plan };
+  const about = drafted.draft;
   const held = await guardPlan(context, asked, about, 'plan', signal);
   if (held !== null) return { next: heldIn(asked, held, now) };
   // What acts by itself has to pass what a push has to pass.
@@ -48,8 +48,8 @@ export async function plan(context: ExecutorContext, known: Rollback, signal: Ab
 }
 
 /** The record with what was drafted. */
-export function withPlan(rollback: Rollback, { plan: drafted }: Draft): Rollback {
-  return { ...rollback, plan: drafted, good: drafted.good ?? rollback.good };
+export function withPlan(rollback: Rollback, { plan: drafted, since }: Draft): Rollback {
+  return { ...rollback, plan: drafted, good: drafted.good ?? rollback.good, judgedSince: since };
 }
 
 /** The hash of the journal entry of the decision: it goes into the revert commit. */

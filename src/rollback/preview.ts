@@ -49,9 +49,9 @@ export async function previewOf(context: ExecutorContext, rollback: Rollback, si
   if (drafted.kind === 'done') {
     return { application, badCommit, mode, good: rollback.good, plan: null, guards: [], ...drafted.to };
   }
-  const { plan, bad, undone } = drafted.draft;
+  const { plan } = drafted.draft;
   const planned: Rollback = { ...rollback, plan, good: plan.good ?? rollback.good };
-  const guards = await wouldHold(context, planned, { bad, plan, undone }, signal);
+  const guards = await wouldHold(context, planned, drafted.draft, signal);
   const { code, sentence } =
     drafted.kind === 'propose' ? drafted : { code: 'planned', sentence: 'this is what would be written; nothing was stored' };
   const isWeaker = drafted.kind === 'propose' && mode === 'rollback';

@@ -94,6 +94,11 @@ export const Rollback = Type.Object(
       description: 'Date of the revert commit, so that a rerun yields the same commit.',
     }),
     good: optionalText('Last good revision of the application, where one is known.'),
+    judgedSince: Type.Optional(
+      optionalText(
+        'Revision that ran, or was judged by itself, before the bad one: what came after it was judged. Null where none is known, or a person names the commit.',
+      ),
+    ),
     plan: Type.Union([Plan, Type.Null()], { description: 'What will be, or was, written.' }),
     aborted: Type.Enum(['no', 'aborted', 'already', 'not_running', 'unsupported']),
     pushStarted: Type.Union([Type.String({ format: 'date-time' }), Type.Null()], {

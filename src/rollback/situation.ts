@@ -28,6 +28,8 @@ export interface Planned {
   plan: Plan;
   /** Everything that is taken back. */
   undone: readonly CommitFacts[];
+  /** What came after it was judged, where the cluster does not say what ran before. */
+  since?: string | null;
 }
 
 /**
@@ -117,7 +119,7 @@ export async function wouldHold(
 async function factsOf(
   context: ExecutorContext,
   rollback: Rollback,
-  { bad, plan, undone }: Planned,
+  { bad, plan, undone, since = null }: Planned,
   moment: 'plan' | 'push',
   signal: AbortSignal,
 ): Promise<GuardFacts> {
@@ -134,7 +136,7 @@ async function factsOf(
     sharingOf(context, rollback, plan),
   ]);
   const stable = cluster.state?.stable ?? null;
-  const notJudged = await notJudgedOf(rollback, { repository, undone, bad, stable }, signal);
+  const notJudged = await notJudgedOf(rollback, { repository, undone, bad, stable, since }, signal);
   const { running } = cluster;
   return {
     now,

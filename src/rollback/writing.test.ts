@@ -42,7 +42,11 @@ beforeEach(async () => {
     repositories,
     deliveries: new Map([['shop', { type: 'stub', can: {} } as Partial<Delivery> as Delivery]]),
     forgeOf: () => null,
-    ledger: { entry: async () => Promise.resolve(null), lastGood: async () => Promise.resolve(null) },
+    ledger: {
+      entry: async () => Promise.resolve(null),
+      lastGood: async () => Promise.resolve(null),
+      lastKnown: async () => Promise.resolve(null),
+    },
     switches: new Switches({ store, clock, repositories, applications: new Map() }),
     fleet: FLEET,
     reconciled: () => true,

@@ -48,16 +48,23 @@ function liveSinceOf(
  * Commits that the plan takes back and that were not part of what was judged: what lies between the revision that ran
  * before and the bad one was.
  *
- * @param stable what the cluster says ran before; null when it does not say
+ * @param about.stable what the cluster says ran before; null when it does not say
+ * @param about.since the same as far as the ledger knows it
  */
 export async function notJudgedOf(
   rollback: Rollback,
-  about: { repository: Repository; undone: readonly CommitFacts[]; bad: CommitFacts; stable: string | null },
+  about: {
+    repository: Repository;
+    undone: readonly CommitFacts[];
+    bad: CommitFacts;
+    stable: string | null;
+    since: string | null;
+  },
   signal: AbortSignal,
 ): Promise<CommitFacts[]> {
-  const { repository, undone, bad, stable } = about;
+  const { repository, undone, bad, stable, since } = about;
   const judged = rollback.badCommit;
-  const before = stable !== null && (await repository.isAncestor(stable, judged, signal)) ? stable : rollback.good;
+  const before = stable !== null && (await repository.isAncestor(stable, judged, signal)) ? stable : (since ?? rollback.good);
   const others: CommitFacts[] = [];
   for (const commit of undone) {
     if (commit.sha === judged || commit.sha === bad.sha) continue;
