@@ -32,8 +32,8 @@ const MOST_COMMITS = 500;
 const DIFF_LIMIT = 20_000;
 /** Commits that are older count for no guard. */
 const GUARDED_MS = 31 * 86_400_000;
-/** A remote that stays away is asked, and told of, ever more rarely. */
-const RETRY_CAP_MS = 30_000;
+/** Every rollback of the repository waits for it, and tries again within seconds itself. */
+const RETRY_CAP_MS = 2_000;
 const READ_TIMEOUT_MS = 15 * 60_000;
 
 interface Marker {
@@ -118,7 +118,8 @@ export class Reconciler {
           signal.throwIfAborted();
           const times = (this.#failed.get(name)?.times ?? 0) + 1;
           this.#failed.set(name, { times, nextAt: this.#context.clock.now() + retryDelay(times, RETRY_CAP_MS) });
-          this.#context.onFault(name, error);
+          // A remote that stays away is told of ever more rarely.
+          if (Number.isInteger(Math.log2(times))) this.#context.onFault(name, error);
         }
       }),
     );
