@@ -14,6 +14,7 @@ export function createAlertmanagerChannel(config: AlertmanagerChannel, deps: Cha
   return {
     type: 'alertmanager',
     verified: true,
+    closes: true,
     async send(notice, thread, signal) {
       const fires = notice.urgency === 'page';
       // Nothing fired, so there is nothing to resolve.

@@ -12,6 +12,8 @@ export interface ChannelDependencies {
 }
 
 export interface Posting {
+  /** POST when left out. */
+  method?: 'POST' | 'PATCH';
   url: string;
   body: string;
   headers?: Readonly<Record<string, string>>;
@@ -23,18 +25,18 @@ export interface Posting {
  * One POST of JSON.
  *
  * @throws CodedError `notice_refused` for an answer that trying again does not change, `notice_failed` (retryable) for
- *   429 and 5xx; and what the HTTP client and `readSecret` throw
+ *   429 and 5xx, with `details.retryAfterMs` where the channel says when; and what the HTTP client and `readSecret` throw
  */
 export async function post(
   { http, readSecret }: ChannelDependencies,
-  { url, body, headers = {}, tokenFile, timeout }: Posting,
+  { method = 'POST', url, body, headers = {}, tokenFile, timeout }: Posting,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
   const authorization: Record<string, string> =
     tokenFile === undefined ? {} : { authorization: `Bearer ${await readSecret(tokenFile)}` };
   const response = await http.request(
     {
-      method: 'POST',
+      method,
       url,
       headers: { 'content-type': 'application/json', accept: 'application/json', ...headers, ...authorization },
       body,
@@ -49,5 +51,14 @@ export async function post(
   const sentence = retryable
     ? `the channel answered ${status}; it is tried again`
     : `the channel answered ${status}; check its address, its token and what the token may do`;
-  throw new CodedError(retryable ? 'notice_failed' : 'notice_refused', sentence, { retryable, details: { status } });
+  const retryAfterMs = retryAfterIn(response);
+  const details = { status, ...(retryable && retryAfterMs !== null && { retryAfterMs }) };
+  throw new CodedError(retryable ? 'notice_failed' : 'notice_refused', sentence, { retryable, details });
+}
+
+/** Slack, Discord and PagerDuty say in seconds when a limit is over (RFC 9110, Retry-After). */
+function retryAfterIn({ headers }: HttpResponse): number | null {
+  const value = headers['retry-after'];
+  const seconds = Number(Array.isArray(value) ? value[0] : (value ?? ''));
+  return value !== undefined && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : null;
 }

@@ -17,6 +17,7 @@ export function createCdeventsChannel(config: CdeventsChannel, deps: ChannelDepe
   return {
     type: 'cdevents',
     verified: false,
+    closes: true,
     async send(notice, thread, signal) {
       const known = TYPES[notice.event];
       // An incident is detected once; what needs no event of its own is left out.

@@ -1,6 +1,8 @@
 import { createHmac } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import * as Schema from 'typebox/schema';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createHttpClient, type HttpClient } from '../net/client.ts';
 import type { Channel, Notice } from './port.ts';
@@ -27,17 +29,28 @@ const notice = (changes: Partial<Notice> = {}): Notice => ({
 });
 
 interface Call {
+  method: string;
   url: string;
   headers: IncomingHttpHeaders;
   body: string;
 }
+
+interface CdEvent {
+  context: { id: string; source: string; type: string };
+  subject: { id: string };
+}
+/** From cdevents/spec 0.4.0, schemas/: what they say of the three events that are sent. */
+const schemas = JSON.parse(
+  await readFile(new URL('../../test/fixtures/cdevents/schemas-0.4.json', import.meta.url), 'utf8'),
+) as Record<string, object>;
 
 describe('channels', () => {
   let server: Server;
   let http: HttpClient;
   let base: string;
   const calls: Call[] = [];
-  let answer: { status: number; body: string };
+  const files: Record<string, string> = { secret: SECRET };
+  let answer: { status: number; body: string; headers?: Record<string, string> };
 
   beforeEach(async () => {
     calls.length = 0;
@@ -46,8 +59,13 @@ describe('channels', () => {
       const pieces: Buffer[] = [];
       request.on('data', (piece: Buffer) => pieces.push(piece));
       request.on('end', () => {
-        calls.push({ url: request.url ?? '', headers: request.headers, body: Buffer.concat(pieces).toString() });
-        reply.writeHead(answer.status).end(answer.body);
+        calls.push({
+          method: request.method ?? '',
+          url: request.url ?? '',
+          headers: request.headers,
+          body: Buffer.concat(pieces).toString(),
+        });
+        reply.writeHead(answer.status, answer.headers).end(answer.body);
       });
     });
     await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -60,7 +78,7 @@ describe('channels', () => {
   });
 
   const channel = (config: ChannelConfig): Promise<Channel> =>
-    createChannel(config, { http, readSecret: async (file) => (file === 'secret' ? SECRET : 'a-token'), now: () => NOW });
+    createChannel(config, { http, readSecret: async (file) => files[file] ?? 'a-token', now: () => NOW });
   const bodyOf = (at: number): unknown => JSON.parse(calls[at]?.body ?? 'null');
 
   it('begins a thread in Slack and answers in it, without its markup in foreign text', async () => {
@@ -144,11 +162,68 @@ describe('channels', () => {
     expect(Date.parse(fired?.endsAt ?? '')).toBeGreaterThan(NOW);
   });
 
-  it('annotates dashboards of Grafana', async () => {
+  it('marks an incident in Grafana as one region, from its first notice to its last', async () => {
+    answer = { status: 200, body: '{"message":"Annotation added","id":12}' };
+    const grafana = await channel({ type: 'grafana', url: `${base}/`, tokenFile: 'token' });
+    const { thread } = await grafana.send(notice(), null, signal);
+    expect(calls[0]).toMatchObject({ method: 'POST', url: '/api/annotations' });
+    expect(bodyOf(0)).toMatchObject({ time: NOW, tags: ['davylamp', 'shop', 'rb-1', 'rollback.held', 'limit_per_day'] });
+    expect(bodyOf(0)).not.toHaveProperty('timeEnd');
+    answer = { status: 200, body: '{"message":"Annotation patched"}' };
+    const recovered = notice({ event: 'rollback.recovered', code: 'recovered', urgency: 'info', at: NOW + 60_000 });
+    expect(await grafana.send(recovered, thread, signal)).toEqual({ thread: '12' });
+    expect(calls[1]).toMatchObject({ method: 'PATCH', url: '/api/annotations/12' });
+    expect(bodyOf(1)).toMatchObject({
+      timeEnd: NOW + 60_000,
+      tags: ['davylamp', 'shop', 'rb-1', 'rollback.recovered', 'recovered'],
+    });
+  });
+
+  it('begins another region where somebody deleted the first one', async () => {
     const grafana = await channel({ type: 'grafana', url: base, tokenFile: 'token' });
-    await grafana.send(notice(), null, signal);
-    expect(calls[0]?.url).toBe('/api/annotations');
-    expect(bodyOf(0)).toMatchObject({ time: NOW, tags: ['davylamp', 'shop', 'rollback.held', 'limit_per_day'] });
+    answer = { status: 404, body: '{}' };
+    await expect(grafana.send(notice(), '12', signal)).rejects.toMatchObject({ code: 'notice_refused' });
+    expect(calls.map(({ method }) => method)).toEqual(['PATCH', 'POST']);
+    answer = { status: 403, body: '{}' };
+    await expect(grafana.send(notice(), '12', signal)).rejects.toMatchObject({ code: 'notice_refused' });
+    expect(calls).toHaveLength(3);
+  });
+
+  it('says how long a channel asks to wait', async () => {
+    answer = { status: 429, body: '', headers: { 'retry-after': '30' } };
+    const slack = await channel({ type: 'slack', tokenFile: 'token', channel: 'C1', url: base });
+    await expect(slack.send(notice(), null, signal)).rejects.toMatchObject({
+      code: 'notice_failed',
+      details: { retryAfterMs: 30_000 },
+    });
+  });
+
+  it('posts to an address from a file, shows it nowhere, and takes one address only', async () => {
+    files['address'] = `${base}/webhooks/5ecret`;
+    const webhook = await channel({ type: 'webhook', urlFile: 'address' });
+    await webhook.send(notice(), null, signal);
+    expect(calls[0]?.url).toBe('/webhooks/5ecret');
+    answer = { status: 404, body: '' };
+    await expect(webhook.send(notice(), null, signal)).rejects.not.toThrow(/5ecret/);
+    files['address'] = 'discord.example/5ecret';
+    await expect(webhook.send(notice(), null, signal)).rejects.toMatchObject({
+      code: 'notice_channel_invalid',
+      message: expect.not.stringContaining('5ecret'),
+    });
+    for (const wrong of [{}, { url: base, urlFile: 'address' }]) {
+      await expect(channel({ type: 'webhook', ...wrong })).rejects.toMatchObject({ code: 'notice_channel_invalid' });
+    }
+  });
+
+  it('leaves a property out that the notice has nothing for, and fills a secret in only where there is one', async () => {
+    const template = JSON.stringify({ url: '${link}', text: 'at ${link}', key: '${secret}', list: ['${links.pull request}'] });
+    files['key'] = 'k3y';
+    const webhook = await channel({ type: 'webhook', url: base, template, templateSecretFile: 'key' });
+    await webhook.send(notice({ links: {} }), null, signal);
+    expect(bodyOf(0)).toEqual({ text: 'at ', key: 'k3y', list: [''] });
+    await webhook.send(notice({ links: { 'pull request': 'https://forge.example/7' } }), null, signal);
+    expect(bodyOf(1)).toMatchObject({ url: 'https://forge.example/7', list: ['https://forge.example/7'] });
+    await expect(channel({ type: 'webhook', url: base, template })).rejects.toMatchObject({ code: 'notice_template_invalid' });
   });
 
   it('sends CDEvents: detected once, rolled back, resolved', async () => {
@@ -164,5 +239,17 @@ describe('channels', () => {
     ]);
     expect(calls[0]?.headers['content-type']).toBe('application/cloudevents+json');
     expect(bodyOf(1)).toMatchObject({ specversion: '1.0', data: { subject: { id: 'shop', type: 'service' } } });
+    for (const at of [0, 1, 2]) {
+      const { type, data, id, source, subject } = bodyOf(at) as Record<string, unknown> & { type: string; data: CdEvent };
+      const schema = schemas[type.replace('dev.cdevents.', '').replace('.0.2.0', '')];
+      expect(schema === undefined ? ['no schema'] : Schema.Errors(schema, data)[1]).toEqual([]);
+      // The CloudEvents binding: what both have is the same.
+      expect({ id, source, type, subject }).toEqual({
+        id: data.context.id,
+        source: data.context.source,
+        type: data.context.type,
+        subject: data.subject.id,
+      });
+    }
   });
 });

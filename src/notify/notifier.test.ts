@@ -58,6 +58,7 @@ describe('the notifier', () => {
   const channel = (name: string): Channel => ({
     type: name,
     verified: true,
+    closes: name === 'alerts',
     async send(notice, thread) {
       if (fail !== null && name === 'chat') throw fail;
       sent.push(`${name} ${notice.id} ${thread ?? '-'}`);
@@ -144,6 +145,41 @@ describe('the notifier', () => {
     notices = [noticeAt(1), noticeAt(2, { urgency: 'page' })];
     await notifier('one', ['chat', 'pager']).tell('rb-1');
     expect(sent).toEqual(['pager rb-1-2 -']);
+  });
+
+  it('tells a channel that opened something how it went on, also with less urgency, and nothing from before', async () => {
+    routes = [
+      { channel: 'alerts', applications: [], least: 'page' },
+      { channel: 'pager', applications: [], least: 'page' },
+    ];
+    notices = [noticeAt(1, { urgency: 'info' }), noticeAt(2, { urgency: 'page' }), noticeAt(3, { urgency: 'info' })];
+    const one = notifier('one', ['alerts', 'pager']);
+    await one.tell('rb-1');
+    notices.push(noticeAt(4, { urgency: 'warn' }));
+    await one.tell('rb-1');
+    expect(sent.filter((line) => line.startsWith('pager'))).toEqual(['pager rb-1-2 -']);
+    expect(sent.filter((line) => line.startsWith('alerts'))).toEqual([
+      'alerts rb-1-2 -',
+      'alerts rb-1-3 alerts-thread-rb-1-2',
+      'alerts rb-1-4 alerts-thread-rb-1-2',
+    ]);
+  });
+
+  it.each([
+    [30_000, 30_000],
+    [1, 5_000],
+    [86_400_000, 3_600_000],
+  ])('waits as long as a channel asks for (%i ms), within bounds', async (retryAfterMs, waited) => {
+    fail = new CodedError('notice_failed', 'too many', { retryable: true, details: { retryAfterMs } });
+    notices = [noticeAt(1)];
+    await notifier().tell('rb-1');
+    fail = null;
+    now += waited - 1;
+    await notifier().tell('rb-1');
+    expect(sent).toEqual([]);
+    now += 1;
+    await notifier().tell('rb-1');
+    expect(sent).toEqual(['chat rb-1-1 -']);
   });
 
   it('makes one page of forty rollbacks that the fleet breaker holds', async () => {

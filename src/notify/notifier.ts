@@ -34,6 +34,8 @@ const SEND_TIMEOUT_MS = 20_000;
 const GIVE_UP_MS = 24 * 3_600_000;
 const RETRY_FIRST_MS = 5_000;
 const RETRY_CAP_MS = 10 * 60_000;
+/** The longest that a channel may ask us to wait. */
+const RETRY_ASKED_CAP_MS = 60 * 60_000;
 const MOST_SENT = 500;
 const MOST_AT_ONCE = 4;
 const URGENCY: readonly Notice['urgency'][] = ['info', 'warn', 'page'];
@@ -162,22 +164,28 @@ export class Notifier {
   #todo(log: Log, notices: readonly Notice[], now: number): { channel: string; notice: Notice; after: number }[] {
     return [...this.#context.channels.keys()].flatMap((channel) => {
       const known = log.channels[channel];
+      const lastSent = notices.findLastIndex((one) => known?.sent.includes(one.id) === true);
+      // What opened something there has to be closed, too, which is told with less urgency.
+      const mustClose = lastSent >= 0 && this.#context.channels.get(channel)?.closes === true;
       // A channel that is new, or a log that was lost, is no reason to tell old stories.
       const notice = notices.find(
-        (one) => now - one.at <= GIVE_UP_MS && this.#goesTo(channel, one) && known?.sent.includes(one.id) !== true,
+        (one, index) =>
+          now - one.at <= GIVE_UP_MS &&
+          this.#goesTo(channel, one, mustClose && index > lastSent) &&
+          known?.sent.includes(one.id) !== true,
       );
       return notice === undefined ? [] : [{ channel, notice, after: known?.nextAt ?? 0 }];
     });
   }
 
-  #goesTo(channel: string, { application, urgency }: Notice): boolean {
+  #goesTo(channel: string, { application, urgency }: Notice, mayBeLess: boolean): boolean {
     const routes = this.#context.routes();
     if (routes.length === 0) return true;
     return routes.some(
       (route) =>
         route.channel === channel &&
         (route.applications.length === 0 || route.applications.includes(application)) &&
-        URGENCY.indexOf(urgency) >= URGENCY.indexOf(route.least),
+        (mayBeLess || URGENCY.indexOf(urgency) >= URGENCY.indexOf(route.least)),
     );
   }
 
@@ -200,7 +208,9 @@ export class Notifier {
         return { ...log, sent, attempts: 0, nextAt: 0 };
       }
       onSent(name, 'failed');
-      const delay = Math.min(RETRY_CAP_MS, RETRY_FIRST_MS * 2 ** Math.min(log.attempts, 10));
+      const asked = error instanceof CodedError ? Number(error.details['retryAfterMs'] ?? 0) : 0;
+      const own = Math.min(RETRY_CAP_MS, RETRY_FIRST_MS * 2 ** Math.min(log.attempts, 10));
+      const delay = Math.max(own, Math.min(RETRY_ASKED_CAP_MS, asked));
       return { ...log, attempts: log.attempts + 1, nextAt: now + delay };
     }
   }

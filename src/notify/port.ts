@@ -25,6 +25,8 @@ export interface Notice {
 export interface Channel {
   readonly type: string;
   readonly verified: boolean;
+  /** It opens something (an alert, a page, a region) that later notices of the incident end, whatever their urgency. */
+  readonly closes?: boolean;
   /**
    * Sends one notice; retried by the caller.
    * @param thread what the first notice of the incident returned; null for the first

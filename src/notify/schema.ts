@@ -21,7 +21,8 @@ export type SlackChannel = Static<typeof SlackChannel>;
 export const WebhookChannel = Type.Object(
   {
     type: Type.Literal('webhook'),
-    url: Url('Where every notice is posted to.'),
+    url: Type.Optional(Url('Where every notice is posted to.')),
+    urlFile: Type.Optional(file('File with the address in place of url, where whoever has it may write (Discord, Teams).')),
     secretFile: Type.Optional(file('File with the secret of the signature (Standard Webhooks: whsec_ and base64).')),
     tokenFile: Type.Optional(file('File with a bearer token.')),
     template: Type.Optional(
@@ -29,9 +30,10 @@ export const WebhookChannel = Type.Object(
         minLength: 2,
         maxLength: 20_000,
         description:
-          'JSON to send instead of the notice itself; in its texts ${title}, ${sentence}, ${event}, ${code}, ${urgency}, ${application}, ${incident}, ${id}, ${at}, ${link} and ${facts.NAME} are filled in.',
+          'JSON to send instead of the notice itself; in its texts ${title}, ${sentence}, ${event}, ${code}, ${urgency}, ${severity} (critical, warning, info), ${action} (trigger for what pages, else resolve), ${application}, ${incident}, ${id}, ${at}, ${link} and ${facts.NAME} are filled in.',
       }),
     ),
+    templateSecretFile: Type.Optional(file('File with what ${secret} stands for in the template (a routing key).')),
     timeout,
   },
   { ...closed, description: 'A program of yours, or any service that takes JSON.' },
@@ -60,10 +62,10 @@ export const GrafanaChannel = Type.Object(
   {
     type: Type.Literal('grafana'),
     url: Url('Base address of a Grafana.'),
-    tokenFile: file('File with the token of a service account (annotations:create).'),
+    tokenFile: file('File with the token of a service account (annotations:create, annotations:write).'),
     timeout,
   },
-  { ...closed, description: 'An annotation on every dashboard, with tags.' },
+  { ...closed, description: 'One annotation an incident, found by its tags.' },
 );
 export type GrafanaChannel = Static<typeof GrafanaChannel>;
 
@@ -73,7 +75,7 @@ export const CdeventsChannel = Type.Object(
     url: Url('Where the CloudEvents are posted to.'),
     tokenFile: Type.Optional(file('File with a bearer token.')),
     source: Type.Optional(
-      Type.String({ minLength: 1, maxLength: 200, default: 'davylamp', description: 'Source of the events.' }),
+      Type.String({ pattern: '^[!-~]{1,200}$', default: 'davylamp', description: 'Source of the events, a URI reference.' }),
     ),
     timeout,
   },

@@ -10,15 +10,22 @@ import { filled, templateIn } from './template.ts';
  * (github.com/standard-webhooks/standard-webhooks, spec): the id stays the same when a notice is sent again, so that the
  * receiver can tell.
  *
- * @throws CodedError `notice_template_invalid`
+ * @throws CodedError `notice_template_invalid`, `notice_channel_invalid`
  */
 export function createWebhookChannel(config: WebhookChannel, deps: ChannelDependencies & { now: () => number }): Channel {
-  const template = config.template === undefined ? undefined : templateIn(config.template);
+  const { url, urlFile, templateSecretFile } = config;
+  if ((url === undefined) === (urlFile === undefined)) {
+    throw new CodedError('notice_channel_invalid', 'a webhook needs its address: set either url or urlFile');
+  }
+  const template = config.template === undefined ? undefined : templateIn(config.template, templateSecretFile !== undefined);
   return {
     type: 'webhook',
     verified: true,
+    // Only a template can say what ends something; everything else is a list of what happened.
+    closes: config.template?.includes('${action}') === true,
     async send(notice, thread, signal) {
-      const body = JSON.stringify(template === undefined ? { ...notice, at: isoOf(notice) } : filled(template, notice));
+      const secret = templateSecretFile === undefined ? null : await deps.readSecret(templateSecretFile);
+      const body = JSON.stringify(template === undefined ? { ...notice, at: isoOf(notice) } : filled(template, notice, secret));
       const headers: Record<string, string> = { 'webhook-id': notice.id };
       if (config.secretFile !== undefined) {
         const at = String(Math.floor(deps.now() / 1_000));
@@ -26,10 +33,17 @@ export function createWebhookChannel(config: WebhookChannel, deps: ChannelDepend
         headers['webhook-signature'] =
           `v1,${signatureOf(await deps.readSecret(config.secretFile), `${notice.id}.${at}.${body}`)}`;
       }
-      await post(deps, { url: config.url, body, headers, tokenFile: config.tokenFile, timeout: config.timeout }, signal);
+      const address = url ?? addressIn(await deps.readSecret(urlFile ?? ''));
+      await post(deps, { url: address, body, headers, tokenFile: config.tokenFile, timeout: config.timeout }, signal);
       return { thread };
     },
   };
+}
+
+/** Its error does not show it: whoever has such an address may write there. */
+function addressIn(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text;
+  throw new CodedError('notice_channel_invalid', 'the file of urlFile holds no address that starts with https://');
 }
 
 function isoOf({ at }: Notice): string {

@@ -35,10 +35,25 @@ const TITLES: Readonly<Record<string, (about: { bad: string; branch: string }) =
  * @param urls where people look; null without an address of davylamp
  */
 export function noticesOf(rollback: Rollback, entries: readonly ChainedEntry[], url: string | null): Notice[] {
+  let fleet: string | null = null;
   return entries.flatMap((entry) => {
     const title = TITLES[entry.event];
-    return title === undefined ? [] : [noticeOf(rollback, entry, title, url)];
+    if (title === undefined) return [];
+    const notice = noticeOf(rollback, entry, title, url);
+    const before = fleet;
+    fleet = fleetOf(entry) ?? (WAITS.has(entry.event) ? fleet : null);
+    return before === null || fleet !== null ? [notice] : [overOf(notice, before), notice];
   });
+}
+
+/** Somebody has seen to rollbacks that were held together: what was opened for all of them can be closed. */
+function overOf(notice: Notice, fleet: string): Notice {
+  const title = `${notice.application}: the first of the rollbacks that were held together goes on`;
+  return { ...notice, id: `${fleet}-over`, incident: fleet, urgency: 'info', title };
+}
+
+function fleetOf({ code, details }: ChainedEntry): string | null {
+  return code === FLEET && typeof details['fleet'] === 'string' ? details['fleet'] : null;
 }
 
 function noticeOf(
@@ -49,7 +64,7 @@ function noticeOf(
 ): Notice {
   const { application, branch, badCommit, proposal, mode } = rollback;
   const { event, code, sentence, at, details } = entry;
-  const fleet = code === FLEET && typeof details['fleet'] === 'string' ? details['fleet'] : null;
+  const fleet = fleetOf(entry);
   const text = (value: unknown) => (typeof value === 'string' ? value : null);
   return {
     id: fleet === null ? `${rollback.id}-${entry.number}` : `${fleet}-held`,
