@@ -50,8 +50,8 @@ describe('two processes whose store was emptied', () => {
     return { store, repository, reconciler, told };
   }
 
-  async function pushRevert(repository: Repository, badCommit: string): Promise<string> {
-    const id = rollbackId({ ...policy, badCommit });
+  async function pushRevert(repository: Repository, badCommit: string, judged = badCommit): Promise<string> {
+    const id = rollbackId({ ...policy, badCommit: judged });
     await repository.refresh(never);
     const bad = await repository.commit(badCommit, never);
     const message = revertMessage({ bad, rollback: id, application: 'shop', verdictSentence: 'errors', evidence: null });
@@ -83,5 +83,17 @@ describe('two processes whose store was emptied', () => {
     const record = await other.store.get('rollback', id);
     expect(record && rollbackIn(record)).toMatchObject({ id, state: 'failed', code: 'rebuilt', badCommit: bad });
     expect(one.reconciler.condition()).toMatchObject({ ok: true, code: 'ok' });
+  });
+
+  it('know the revision that was judged again, also where the guilty commit is an older one', async () => {
+    await world.commit('shop 1.1.0', { 'apps/shop/version': '1.1.0' });
+    const bad = await world.commit('shop 1.2.0', { 'apps/shop/version': '1.2.0' });
+    const judged = await world.commit('mail 7', { 'apps/mail/version': '7' });
+    await world.commit('mail 8', { 'apps/mail/version': '8' });
+    const { store, repository, reconciler } = await processOn(await redisPlace(redis));
+    const id = await pushRevert(repository, bad, judged);
+    await reconciler.run(never);
+    const record = await store.get('rollback', id);
+    expect(record && rollbackIn(record)).toMatchObject({ id, badCommit: judged, plan: { kind: 'revert', undoes: [bad] } });
   });
 });

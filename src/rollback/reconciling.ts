@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { CommitFacts, OwnRollback, Repository } from '../git/port.ts';
 import type { RecordWrite, Store, StoreCondition } from '../store/port.ts';
+import { rollbackId } from './identity.ts';
 import { opened } from './opening.ts';
 import { isWithin } from './paths.ts';
 import type { Policy } from './policy.ts';
@@ -30,6 +31,8 @@ export const RECONCILE_MS = 2_000;
 /** Our own commits that are read back, newest first: what limits, loops and repeats are told from. */
 const MOST_COMMITS = 500;
 const DIFF_LIMIT = 20_000;
+/** Commits between a guilty one and our revert that are looked through for the one that was judged. */
+const MOST_BETWEEN = 500;
 /** Commits that are older count for no guard. */
 const GUARDED_MS = 31 * 86_400_000;
 /** Every rollback of the repository waits for it, and tries again within seconds itself. */
@@ -138,7 +141,13 @@ export class Reconciler {
       if (!facts.paths.some((path) => isWithin(path, policy.paths))) continue;
       await this.#context.onRemembered(own);
       if ((await store.get('rollback', own.rollback)) !== undefined) continue;
-      const rollback = fromGit(own, policy, await this.#planOf(repository, facts, signal), clock.now());
+      const badCommit = await judgedBy(repository, policy, own, signal);
+      const rollback = fromGit(
+        { ...own, badCommit },
+        policy,
+        await this.#planOf(repository, facts, own.reverts, signal),
+        clock.now(),
+      );
       if (await committed(store, [rollbackWrite(rollback, 0, own.at)], [])) rebuilt += 1;
     }
     const marker = await store.get('state', idOf(repository.name));
@@ -167,10 +176,15 @@ export class Reconciler {
     this.#context.onReconciled({ repository: repository.name, rollbacks: rebuilt });
   }
 
-  async #planOf(repository: Repository, { sha, parents, paths }: CommitFacts, signal: AbortSignal): Promise<Rollback['plan']> {
+  async #planOf(
+    repository: Repository,
+    { sha, parents, paths, message }: CommitFacts,
+    reverts: string,
+    signal: AbortSignal,
+  ): Promise<Rollback['plan']> {
     const diff = await repository.diff(sha, DIFF_LIMIT, signal);
-    const nothing = { good: null, undoes: [], kept: [], joint: [], prunes: [], automation: [] };
-    return { kind: 'revert', hash: '', head: parents[0] ?? sha, changed: paths, ...nothing, diff };
+    const nothing = { good: null, kept: [], joint: [], prunes: [], automation: [] };
+    return { ...doneBy(message, reverts), hash: '', head: parents[0] ?? sha, changed: paths, ...nothing, diff };
   }
 }
 
@@ -178,11 +192,32 @@ function idOf(repository: string): string {
   return `reconciled/${repository}`;
 }
 
+/** What the message of a commit of ours says that it does: see `revertMessage`. */
+function doneBy(message: string, reverts: string): { kind: 'revert' | 'narrow' | 'restore'; undoes: string[] } {
+  if (/^Sets back what commit /m.test(message)) return { kind: 'narrow', undoes: [reverts] };
+  if (!/^Restores .* as it was at commit /m.test(message)) return { kind: 'revert', undoes: [reverts] };
+  return { kind: 'restore', undoes: [...message.matchAll(/^ {2}([0-9a-f]{40,64})$/gm)].map(([, commit = '']) => commit) };
+}
+
+/**
+ * The revision that was judged. The trailer names the guilty commit, and the id follows from what was judged, which may be a
+ * later head: of the commits between the guilty one and ours, the one that gives the id.
+ *
+ * @returns the guilty commit where none does
+ */
+async function judgedBy(repository: Repository, policy: Policy, own: OwnRollback, signal: AbortSignal): Promise<string> {
+  const isJudged = (badCommit: string): boolean => rollbackId({ ...policy, badCommit }) === own.rollback;
+  if (isJudged(own.reverts) || !(await repository.isAncestor(own.reverts, own.commit, signal))) return own.reverts;
+  const range = { from: own.reverts, to: own.commit, paths: ['.'], limit: MOST_BETWEEN };
+  const later = await repository.commitsTouching(range, signal);
+  return later.find(({ sha }) => isJudged(sha))?.sha ?? own.reverts;
+}
+
 /** What Git knows of a rollback; how it ended is not known, and it is not gone on with. */
-function fromGit(own: OwnRollback, policy: Policy, plan: Rollback['plan'], now: number): Rollback {
+function fromGit(own: OwnRollback & { badCommit: string }, policy: Policy, plan: Rollback['plan'], now: number): Rollback {
   const sentence = 'known from Git only: the record of it was lost, and with it what followed the push';
   const cause = {
-    badCommit: own.reverts,
+    badCommit: own.badCommit,
     trigger: 'analysis' as const,
     analysis: null,
     requestedBy: 'git',
@@ -197,7 +232,7 @@ function fromGit(own: OwnRollback, policy: Policy, plan: Rollback['plan'], now: 
     sentence,
     plan,
     revertCommit: own.commit,
-    revertRef: policy.branch,
+    revertRef: `refs/heads/${policy.branch}`,
     updatedAt: new Date(now).toISOString(),
   };
 }
