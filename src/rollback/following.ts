@@ -1,6 +1,7 @@
 import type { Analysis } from '../analysis/record.ts';
 import { sameCommit } from '../analysis/revision.ts';
 import type { DeliveryState } from '../delivery/port.ts';
+import { answerBot } from './answering.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { stoppedBy } from './guards/stopping.ts';
 import { markCommit, withdraw } from './proposing.ts';
@@ -58,10 +59,12 @@ export async function tell(context: ExecutorContext, rollback: Rollback, signal:
       ? 'the delivery was annotated and asked to sync'
       : `delivery ${delivery.type} takes no messages`;
   const withdrawn = await withdraw(context, rollback, signal);
+  const answered = await answerBot(context, rollback, signal);
   const sentence = [
     told,
     ...(unmarked === null ? [] : [`could not be set: ${unmarked}`]),
     ...(withdrawn === null ? [] : [withdrawn]),
+    ...(answered === null ? [] : [answered]),
   ].join('; ');
   return { next: noted({ ...rollback, told: true, problem: null }, 'told', sentence, now) };
 }

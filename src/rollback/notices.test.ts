@@ -10,6 +10,7 @@ const entry = (number: number, event: string, code: string, fleet?: string): Cha
   previous: 'p',
   at: 1_700_000_000_000 + number,
   event,
+  application: 'shop',
   subject: 'rb-1',
   code,
   sentence: 'because',
