@@ -27,6 +27,8 @@ export function policies(config: ResolvedConfig): Map<string, Policy> {
     const times = {
       maxAge: parseDuration(guards.maxAge),
       coolDown: parseDuration(guards.coolDown),
+      dataKinds: guards.dataKinds,
+      statelessKinds: guards.statelessKinds,
       approvalFor: parseDuration(guards.approvalFor),
       bakeTime: parseDuration(application.bakeTime),
     };

@@ -98,6 +98,8 @@ describe('defaults', () => {
       maxAge: '24h',
       coolDown: '1h',
       approvalPaths: [],
+      dataKinds: [],
+      statelessKinds: [],
       approvals: 1,
       approvalFor: '4h',
     });

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { KnownKinds } from './kinds.ts';
 import { prunesOf } from './prunes.ts';
 
 const claim = (name: string) => `apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata:\n  name: ${name}\n  namespace: shop\n`;
@@ -120,5 +121,105 @@ describe('what a plan would delete', () => {
         nothing,
       ),
     ).toEqual(['Namespace ? (y)']);
+  });
+
+  const change = async (
+    path: string,
+    before: string | null,
+    after: string | null,
+    kinds = { data: [], stateless: [] } as KnownKinds,
+  ) => prunesOf([{ path, text: before }], [{ path, text: after }], nothing, kinds);
+
+  it('takes a kind that it does not know for one that owns volumes, and knows those that do not', async () => {
+    const one = (apiVersion: string, kind: string) => `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: main}\n`;
+    for (const [apiVersion, kind] of [
+      ['postgresql.cnpg.io/v1', 'Cluster'],
+      ['kafka.strimzi.io/v1beta2', 'Kafka'],
+      ['elasticsearch.k8s.elastic.co/v1', 'Elasticsearch'],
+      ['acid.zalan.do/v1', 'postgresql'.replace('p', 'P')],
+    ] as const) {
+      expect(await change('a.yaml', one(apiVersion, kind), null)).toEqual([`${kind} main (a.yaml)`]);
+    }
+    for (const kind of [
+      'Deployment',
+      'Service',
+      'ConfigMap',
+      'Ingress',
+      'HTTPRoute',
+      'Rollout',
+      'ServiceMonitor',
+      'ExternalSecret',
+    ]) {
+      expect(await change('a.yaml', one('x.example/v1', kind), null), kind).toEqual([]);
+    }
+    const kafka = one('kafka.strimzi.io/v1beta2', 'Kafka');
+    expect(await change('a.yaml', kafka, null, { data: [], stateless: ['Kafka.kafka.strimzi.io'] })).toEqual([]);
+    expect(await change('a.yaml', one('v1', 'ConfigMap'), null, { data: ['ConfigMap'], stateless: [] })).toHaveLength(1);
+    expect(await change('ci.yaml', 'kind: pipeline\nname: build\n', null)).toEqual([]);
+  });
+
+  it('sees switches of charts that keep data, and lets ordinary values pass', async () => {
+    const values = (more: string) => `image:\n  repository: shop\n  tag: 1.2.0\nreplicas: 3\n${more}`;
+    const off: [string, string, string][] = [
+      ['persistence:\n  enabled: true\n', 'persistence:\n  enabled: false\n', 'persistence.enabled'],
+      ['redis:\n  master:\n    persistence:\n      enabled: true\n', '', 'redis.master.persistence.enabled'],
+      ['postgresql:\n  enabled: true\n', 'postgresql: {}\n', 'postgresql.enabled'],
+      ['controller:\n  type: statefulset\n', 'controller:\n  type: deployment\n', 'controller.type'],
+      ['fullnameOverride: shop\n', 'fullnameOverride: shop-v2\n', 'fullnameOverride'],
+    ];
+    for (const [before, after, path] of off) {
+      expect(await change('values.yaml', values(before), values(after))).toEqual([`what ${path} keeps (values.yaml)`]);
+      expect(await change('values.yaml', values(after), values(before)), path).toEqual(
+        path === 'fullnameOverride' ? [`what ${path} keeps (values.yaml)`] : [],
+      );
+    }
+    const ordinary: [string, string][] = [
+      ['', ''],
+      ['features:\n  newCheckout:\n    enabled: true\n', 'features:\n  newCheckout:\n    enabled: false\n'],
+      ['metrics: {enabled: true}\ningress: {enabled: true}\nautoscaling: {enabled: true}\n', ''],
+      ['volumeMounts: [{name: a, readOnly: true}]\n', 'volumeMounts: [{name: a}]\n'],
+      ['persistence: {enabled: true, size: 10Gi}\n', 'persistence: {enabled: true, size: 8Gi}\n'],
+      ['env: [{name: REDIS_TLS, value: "true"}]\n', 'env: []\n'],
+    ];
+    for (const [before, after] of ordinary) {
+      const next = values(after).replace('1.2.0', '1.1.0');
+      expect(await change('values.yaml', values(before), next), before).toEqual([]);
+    }
+    const release = (enabled: boolean) =>
+      `apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: shop}\nspec:\n  values:\n    mysql: {enabled: ${enabled}}\n`;
+    expect(await change('hr.yaml', release(true), release(false))).toEqual(['what spec.values.mysql.enabled keeps (hr.yaml)']);
+  });
+
+  it('sees charts that a kustomization inflates or a chart depends on, by their names and not by their versions', async () => {
+    const chart = (version: string) => `helmCharts:\n  - name: postgresql\n    releaseName: db\n    version: ${version}\n`;
+    expect(await change('kustomization.yaml', chart('12.1.0'), chart('12.0.0'))).toEqual([]);
+    expect(await change('kustomization.yaml', chart('12.1.0'), 'helmCharts: []\n')).toEqual([
+      'what chart db/postgresql declares (kustomization.yaml)',
+    ]);
+    const needs = 'dependencies:\n  - {name: redis, version: 1.0.0}\n';
+    expect(await change('Chart.yaml', needs, 'version: 2\n')).toEqual(['what chart redis declares (Chart.yaml)']);
+    const generator = 'apiVersion: builtin\nkind: HelmChartInflationGenerator\nmetadata: {name: db}\nname: postgresql\n';
+    const before = [{ path: 'kustomization.yaml', text: 'generators: [db.yaml]\n' }];
+    const after = [{ path: 'kustomization.yaml', text: 'generators: []\n' }];
+    expect(await prunesOf(before, after, async () => generator)).toEqual(['HelmChartInflationGenerator db (db.yaml)']);
+  });
+
+  it('cannot rule it out where a program, an archive or a templated kind goes, and asks for nothing when one is edited', async () => {
+    const program = "{ db: k.apps.v1.statefulSet.new('db'), web: { kind: 'Deployment', tag: '1.2.0' } }";
+    const unread = ['what a.jsonnet declares (it cannot be read; look through the diff)'];
+    expect(await change('a.jsonnet', program, null)).toEqual(unread);
+    expect(await change('a.jsonnet', program, program.replace(/db: [^,]*, /, ''))).toEqual(unread);
+    expect(await change('a.jsonnet', program, program.replace('1.2.0', '1.1.0'))).toEqual([]);
+    expect(await change('charts/db-1.2.0.tgz', '', null)).toEqual(['what charts/db-1.2.0.tgz declares']);
+    const archives = (from: string | null, to: string | null) => [
+      { path: 'charts/db-1.2.0.tgz', text: from },
+      { path: 'charts/db-1.1.0.tgz', text: to },
+    ];
+    expect(await prunesOf(archives('', null), archives(null, ''), nothing)).toEqual([]);
+    const template = 'kind: {{ .Values.kind }}\nmetadata:\n  name: web\n';
+    expect(await change('templates/web.yaml', template, null)).toEqual([
+      'what templates/web.yaml declares (its kind is made by a template)',
+    ]);
+    expect(await change('templates/web.yaml', template, `${template}  labels: {}\n`)).toEqual([]);
   });
 });

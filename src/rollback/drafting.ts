@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { CommitFacts, Repository, RevertResult, WriteOrder } from '../git/port.ts';
+import type { CommitFacts, PathChange, Repository, RevertResult, WriteOrder } from '../git/port.ts';
 import { guiltyOf } from '../ledger/finding.ts';
-import { prunesOf, type FileText } from '../manifests/prunes.ts';
+import { MANIFEST, prunesOf, type FileText } from '../manifests/prunes.ts';
 import { automationFor, type Tamed } from './automation.ts';
 import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
 import { revertMessage } from './message.ts';
@@ -38,7 +38,7 @@ const DIFF_LIMIT = 20_000;
 const MOST_UNDONE = 100;
 /** Manifests that are compared for what they delete; a larger plan is looked at by a person (guard `destructive_prune`). */
 const MOST_MANIFESTS = 200;
-const MANIFEST = /\.(ya?ml|json)$|(^|\/)Kustomization$/i;
+const ARCHIVE = /\.tgz$/;
 
 interface Work {
   context: ExecutorContext;
@@ -233,7 +233,7 @@ async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Draf
       ? outcome
       : done('held', 'conflict', 'the plan changed while it was made; approve it to plan anew');
   }
-  const { commit, changed, effect, kept } = result;
+  const { commit, changed, changes, effect, kept } = result;
   const plan: Plan = {
     kind,
     hash: createHash('sha256')
@@ -245,7 +245,7 @@ async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Draf
     changed,
     kept,
     joint,
-    prunes: await prunedBy(work, commit, changed),
+    prunes: await prunedBy(work, commit, changes),
     automation: tamed.did,
     diff: await repository.diff(commit, DIFF_LIMIT, signal),
   };
@@ -255,17 +255,30 @@ async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Draf
 }
 
 /** Objects that hold data, declared at the head and no more after the commit. */
-async function prunedBy({ repository, head, signal }: Work, commit: string, changed: readonly string[]): Promise<string[]> {
-  const manifests = changed.filter((path) => MANIFEST.test(path));
+async function prunedBy(
+  { repository, head, policy, signal }: Work,
+  commit: string,
+  changes: readonly PathChange[],
+): Promise<string[]> {
+  const manifests = changes.filter(({ path }) => MANIFEST.test(path));
   if (manifests.length > MOST_MANIFESTS) return [`more than ${MOST_MANIFESTS} manifests change; look through the diff`];
-  const textsAt = async (at: string): Promise<FileText[]> =>
-    Promise.all(manifests.map(async (path) => ({ path, text: await repository.readFile(at, path, signal) })));
-  const [before, after] = [await textsAt(head), await textsAt(commit)];
+  // Of an archive it is enough to know whether it is there.
+  const texts = async (at: string, missing: PathChange['change']): Promise<FileText[]> =>
+    Promise.all(
+      manifests.map(async ({ path, change }) => {
+        if (!ARCHIVE.test(path)) return { path, text: await repository.readFile(at, path, signal) };
+        return { path, text: change === missing ? null : '' };
+      }),
+    );
+  const [before, after] = [await texts(head, 'added'), await texts(commit, 'deleted')];
   // A bundle of 2 MiB, a link or a text in another encoding: what it declares is not known, and it may be much.
   const unread = before.flatMap(({ path, text }) => (text === null ? [path] : []));
   const there = unread.length === 0 ? [] : await repository.filesAt(head, unread, unread.length, signal);
-  const unclear = there.map((path) => `what ${path} declares (it cannot be read; look through the diff)`);
-  return [...unclear, ...(await prunesOf(before, after, (path) => repository.readFile(head, path, signal)))];
+  const unclear = there
+    .filter((path) => !ARCHIVE.test(path))
+    .map((path) => `what ${path} declares (it cannot be read; look through the diff)`);
+  const kinds = { data: policy.dataKinds, stateless: policy.statelessKinds };
+  return [...unclear, ...(await prunesOf(before, after, (path) => repository.readFile(head, path, signal), kinds))];
 }
 
 function listed(paths: readonly string[]): string {

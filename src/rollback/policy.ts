@@ -17,6 +17,14 @@ export function weaker(one: Mode, other: Mode): Mode {
 
 const globs = (description: string) =>
   Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 500 }), { maxItems: 200, default: [], description }));
+const kinds = (description: string) =>
+  Type.Optional(
+    Type.Array(Type.String({ pattern: '^[A-Z][A-Za-z0-9]{0,62}([.][a-z0-9.-]{1,253})?$' }), {
+      maxItems: 200,
+      default: [],
+      description: `${description} By name, or by name and group: Kafka, Cluster.postgresql.cnpg.io.`,
+    }),
+  );
 const duration = (value: string, description: string, examples: readonly string[] = []) =>
   Type.Optional(Type.Unsafe<string>({ ...Duration, default: value, description, ...(examples.length > 0 && { examples }) }));
 
@@ -35,6 +43,10 @@ export const Guards = Type.Object(
     ),
     coolDown: duration('1h', 'The same content is not taken out again by itself within this time; 0s: at once.', ['0s', '1h']),
     approvalPaths: globs('Globs; a revert that touches one of these paths waits for an approval.'),
+    dataKinds: kinds('Kinds that hold data, beside the known ones: a revert that deletes one waits for an approval.'),
+    statelessKinds: kinds(
+      'Kinds whose removal deletes nothing that lasts, beside the known ones; every other kind that is not known counts as holding data.',
+    ),
     approvals: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 3, default: 1, description: 'So many different people have to approve a held plan.' }),
     ),
@@ -160,6 +172,8 @@ export interface Policy {
   maxAge: number;
   coolDown: number;
   approvalPaths: readonly string[];
+  dataKinds: readonly string[];
+  statelessKinds: readonly string[];
   approvals: number;
   approvalFor: number;
   onConfounded: 'propose' | 'rollback';

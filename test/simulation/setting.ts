@@ -52,6 +52,8 @@ export function policyOf(random: Random, application: string): Policy {
     maxAge: 24 * HOUR_MS,
     coolDown: random.oneOf(0, HOUR_MS),
     approvalPaths: ['**/migrations/**'],
+    dataKinds: [],
+    statelessKinds: [],
     approvals: random.oneOf(1, 1, 1, 2),
     approvalFor: 4 * HOUR_MS,
     onConfounded: 'propose',

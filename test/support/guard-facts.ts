@@ -27,6 +27,8 @@ export const POLICY: Policy = {
   coolDown: HOUR,
   bakeTime: HOUR,
   approvalPaths: ['**/migrations/**'],
+  dataKinds: [],
+  statelessKinds: [],
   approvals: 1,
   approvalFor: 4 * HOUR,
   onConfounded: 'propose',
