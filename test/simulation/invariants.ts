@@ -2,7 +2,7 @@ import { isPerson } from '../../src/ledger/rules.ts';
 import { isWithin } from '../../src/rollback/paths.ts';
 import type { Policy } from '../../src/rollback/policy.ts';
 import type { Rollback } from '../../src/rollback/record.ts';
-import { MAIN, ownTrailer, type Commit } from './remote.ts';
+import { MAIN, changedBetween, ownTrailer, type Commit } from './remote.ts';
 
 import { GUARDED_FOR_MS } from './service.ts';
 import type { Deed, World } from './world.ts';
@@ -11,7 +11,7 @@ import type { Deed, World } from './world.ts';
  * The rules of design section 5, each checked on everything that happened in a step. A service decides on what it has
  * read, and what changes after the reading cannot count; so for what others change meanwhile (switches, modes, limits, the
  * fleet) the moment that counts is the one at which the guards of that push or abort sent out their reading. How old that
- * reading may be is a rule of its own (`readsAnew`).
+ * reading may be is a rule of its own (`readsAnew`, `readsSwitchesAnew`).
  */
 
 type Rule<T> = (world: World, deed: T) => string | null;
@@ -98,20 +98,50 @@ const neverARevert: Rule<Pushed> = (world, deed) => {
   return null;
 };
 
+/** 5.3, 5.4: what was judged together is taken out together: to leave a part of it heals nothing. */
+const allThatWasJudged: Rule<Pushed> = (world, deed) => {
+  if (deed.branch !== MAIN) return null;
+  const { remote } = world;
+  for (const commit of commitsOf(world, deed)) {
+    const id = ownTrailer(commit, 'Davylamp-Rollback') ?? '';
+    const acting = deed.issue.for.find((one) => one.id === id);
+    const stable = acting?.seen?.stable ?? null;
+    const judged = acting?.record?.badCommit ?? null;
+    const paths = world.policies.get(acting?.application ?? '')?.paths ?? [];
+    if (stable === null || judged === null || !remote.isAncestor(stable, judged) || isAskedSince(world, id, 0)) continue;
+    const before = remote.commit(stable).tree;
+    for (let at: string | undefined = judged; at !== undefined && at !== stable; at = remote.commit(at).parents[0]) {
+      const one = remote.commit(at);
+      if (at !== judged && world.judged.has(`${acting?.application ?? ''} ${at}`)) break;
+      const left = one.paths.find(
+        (path) =>
+          isWithin(path, paths) &&
+          !path.endsWith('/replicas') &&
+          one.tree[path] !== before[path] &&
+          commit.tree[path] === one.tree[path],
+      );
+      if (left !== undefined) return `${commit.sha} leaves ${left} of ${at}, which was judged with ${judged}`;
+    }
+  }
+  return null;
+};
+
 /** 5.6: a verdict about one revision acts on no other; what the cluster answered is heeded. */
 const whatTheClusterSaid: Rule<Issued> = (world, { issue }) => {
   if (issue.kind !== 'push') return null;
   for (const { id, seen, record } of issue.for) {
     if (record === undefined || isReleased(world, record) || issue.branch !== MAIN) continue;
     const canary = seen?.canary ?? null;
-    if (canary !== null && canary !== record.badCommit) return `${id} is pushed although the cluster said that it runs ${canary}`;
+    if (canary !== null && !holdsSame(world, record, canary))
+      return `${id} is pushed although the cluster said that it runs ${canary}`;
   }
   return null;
 };
 
 /** 5.7: the abort hits the revision that was judged, while it is not completed, and no other. */
-const abortsTheJudged: Rule<Aborted> = (_world, { issue, canary, stable }) => {
-  if (canary === issue.what) return null;
+const abortsTheJudged: Rule<Aborted> = (world, { issue, canary, stable }) => {
+  const isJudged = issue.for.every(({ record }) => record === undefined || holdsSame(world, record, issue.what));
+  if (canary === issue.what && isJudged) return null;
   return `the abort for ${issue.what} hit ${canary ?? `nothing but the stable ${stable}`}`;
 };
 
@@ -135,12 +165,23 @@ const allowedByWhatWasRead: Rule<Issued> = (world, { issue }) => {
 const readsAnew: Rule<Issued> = (_world, { issue }) => {
   const { fetched } = issue;
   if (fetched === null) return null;
-  for (const { id, reading } of issue.for) {
-    if (reading === null) continue;
-    if (reading.step < fetched.first.step) return `${id} is pushed on what was read before the branch was`;
-    if (reading.step < fetched.last.step && fetched.last.at - reading.at > GUARDED_FOR_MS) {
-      return `${id} is pushed on what was read ${fetched.last.at - reading.at} ms before`;
+  for (const { id, guarded } of issue.for) {
+    if (guarded === null || guarded.step < fetched.first.step)
+      return `${id} is pushed on guards asked before the branch was read`;
+    if (guarded.step < fetched.last.step && fetched.last.at - guarded.at > GUARDED_FOR_MS) {
+      return `${id} is pushed on what guards said ${fetched.last.at - guarded.at} ms before`;
     }
+  }
+  return null;
+};
+
+/** A kill switch counts at once: it is read anew for every try of a push, however short ago it was free. */
+const readsSwitchesAnew: Rule<Issued> = (_world, { issue }) => {
+  const { fetched } = issue;
+  if (fetched === null) return null;
+  for (const { id, freshest } of issue.for) {
+    if (freshest === null || freshest.step < fetched.last.step) return `${id} is pushed on switches read before the branch was`;
+    if (freshest.answer === 'stopped') return `${id} is pushed although the switches were last read as set`;
   }
   return null;
 };
@@ -226,6 +267,7 @@ const RULES = {
   issued: {
     allowedByWhatWasRead,
     readsAnew,
+    readsSwitchesAnew,
     whatTheClusterSaid,
     marksBeforePush,
     refusalHolds,
@@ -233,7 +275,7 @@ const RULES = {
     limitsHold,
     fleetHolds,
   },
-  pushed: { exactlyOnce, neverForced, onlyTheApplication, onlyWhatWasJudged, neverARevert },
+  pushed: { allThatWasJudged, exactlyOnce, neverForced, onlyTheApplication, onlyWhatWasJudged, neverARevert },
   aborted: { abortsTheJudged },
   stored: { everyStepJournaled },
 } as const;
@@ -307,6 +349,14 @@ function isAskedSince(world: World, id: string, step: number): boolean {
 /** The record may have moved on since it was read: two run it when a lock is lost, and who was first has used the approval up. */
 function isReleased(world: World, { id, trigger }: Rollback): boolean {
   return trigger === 'manual' || isAskedSince(world, id, 0);
+}
+
+/** Whether a commit holds the content of the application that was judged. */
+function holdsSame(world: World, { application, badCommit }: Rollback, commit: string): boolean {
+  if (commit === badCommit) return true;
+  const paths = world.policies.get(application)?.paths ?? [];
+  const [one, other] = [world.remote.commit(badCommit).tree, world.remote.commit(commit).tree];
+  return !changedBetween(one, other).some((path) => isWithin(path, paths));
 }
 
 /** All whose files a joint plan changes have said that it may. */

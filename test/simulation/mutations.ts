@@ -27,6 +27,24 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: '[]',
   },
   {
+    name: 'a push that is tried again does not read the switches anew',
+    file: '/src/rollback/writing.js',
+    find: 'const stop = stoppedBy(context.fleet, policy, await context.switches.stopping(policy));',
+    replace: 'const stop = null;',
+  },
+  {
+    name: 'what a push was guarded by never grows old',
+    file: '/src/rollback/writing.js',
+    find: 'clock.now() - made.guardedAt > GUARDED_FOR_MS',
+    replace: 'false',
+  },
+  {
+    name: 'only the newest of the commits that were judged together is taken back',
+    file: '/src/rollback/drafting.js',
+    find: "const attempt = guilty.kind === 'one' ?",
+    replace: 'const attempt = true ?',
+  },
+  {
     name: 'a mode that allows less by now is not looked at before the push',
     file: '/src/rollback/situation.js',
     find: 'demandMode(policyOf(context, rollback), rollback);',

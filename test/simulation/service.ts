@@ -46,6 +46,10 @@ export interface Acting {
   application: string;
   /** The first reading that allows it of those that are new enough; else the last one, however it was answered; else none. */
   reading: Reading | null;
+  /** The last reading of the switches that was answered, whatever it said. */
+  freshest: Reading | null;
+  /** When the guards were last asked in full: they list what earlier rollbacks of the application did. */
+  guarded: Moment | null;
   /** What the cluster answered when the guards asked. */
   seen: DeliveryState | null;
   record: Rollback | undefined;
@@ -83,6 +87,7 @@ export class Service implements Caller {
   pushedAgain = false;
   readonly #world: World;
   readonly #readings = new Map<string, Reading[]>();
+  readonly #guarded = new Map<string, Moment>();
   readonly #seen = new Map<string, { issued: number; state: DeliveryState }>();
   readonly #marked = new Set<string>();
   #callsLeft: number;
@@ -192,6 +197,11 @@ export class Service implements Caller {
     return reading;
   }
 
+  /** The guards ask for all that they know of an application. */
+  asksGuards(application: string): void {
+    this.#guarded.set(application, { step: this.#world.scheduler.step, at: this.#world.scheduler.now });
+  }
+
   saw(application: string, issued: number, state: DeliveryState): void {
     this.#seen.set(`${application} ${issued}`, { issued, state });
   }
@@ -218,7 +228,9 @@ export class Service implements Caller {
       const { application = '', step = Infinity } = executing.get(id) ?? {};
       const reading = this.#readingFor(application, { kind, isMain: where === MAIN, step, fetched });
       const seen = reading === null ? undefined : this.#seen.get(`${application} ${reading.step}`);
-      return { id, application, reading, seen: seen?.state ?? null, record, isMarked: this.#marked.has(id) };
+      const freshest = this.#readings.get(application)?.findLast(({ answer }) => answer !== null) ?? null;
+      const guarded = this.#guarded.get(application) ?? null;
+      return { id, application, reading, freshest, guarded, seen: seen?.state ?? null, record, isMarked: this.#marked.has(id) };
     });
     const issue: Issue = {
       kind,

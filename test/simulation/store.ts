@@ -99,6 +99,7 @@ export class SimulatedStore implements Store {
     kind: RecordKind,
     query: { application?: string; state?: string; open?: boolean; since?: number; before?: string; limit: number },
   ): Promise<{ records: StoredRecord[]; next: string | null }> {
+    if (kind === 'rollback' && query.application !== undefined) this.#service.asksGuards(query.application);
     return this.#call(`store list ${kind}`, () => {
       const found = this.#data.of(kind).filter(({ index, createdAt }) => {
         if (query.application !== undefined && index.application !== query.application) return false;

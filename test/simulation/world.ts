@@ -58,6 +58,8 @@ export class World {
   readonly decided = new Map<string, number>();
   /** When a rollback came to `executing` first, whatever store that was in. */
   readonly executing = new Map<string, { application: string; step: number }>();
+  /** Revisions of an application that were judged by themselves, whatever a store has forgotten since. */
+  readonly judged = new Set<string>();
   /** Verdicts that nobody has acknowledged yet. */
   openVerdicts = 0;
   /** A fault of the code or of the simulation that no rule names. */
@@ -109,6 +111,7 @@ export class World {
       if (service === undefined) return again();
       // Without an answer it is told again; two answers count once.
       if (isFirst) this.scheduler.at(this.scheduler.now + 5_000, 'verdict not acknowledged', () => void (isOpen && tell(true)));
+      this.#storeAnalysis(analysis);
       service.rollbacks.decide(analysis).then(
         () => {
           if (isOpen) this.openVerdicts -= 1;
@@ -123,6 +126,15 @@ export class World {
     if (this.random.chance(0.4)) {
       this.scheduler.at(this.scheduler.now + delay + this.random.below(2_000), 'verdict, a second time', () => tell(false));
     }
+  }
+
+  /** An analysis is stored before anybody is told of its end. */
+  #storeAnalysis(analysis: Analysis): void {
+    const { id, application, phase, revision } = analysis;
+    this.judged.add(`${application} ${revision}`);
+    if (this.data.get('analysis', id) !== undefined) return;
+    const index = { application, state: phase, open: false };
+    this.data.commit([{ kind: 'analysis', id, expect: 0, createdAt: this.scheduler.now, index, value: analysis }], []);
   }
 
   crash(service: Service): void {
@@ -203,6 +215,7 @@ export class World {
       if (event === 'rollback.decided') this.refused.delete(subject);
     }
     writes.forEach((write, index) => {
+      if (write.kind === 'revision' && write.index.state !== 'unknown') this.judged.add(write.id.replace('/', ' '));
       if (write.kind !== 'rollback') return;
       const after = write.value as Rollback;
       if (this.scheduler.trace !== null) this.scheduler.note(`   ${after.id} is ${after.state} (${after.code})`);
@@ -299,7 +312,12 @@ export class World {
     for (let count = 0; count < this.setting.badReleases; count += 1) {
       if (random.chance(0.3)) this.commit('a word', [['shared/readme', `read me, ${count}`]]);
       const { commit, applications } = this.badRelease(random.pick(APPLICATIONS) ?? 'web', count);
-      for (const application of applications) bad.set(application, commit.sha);
+      for (const application of applications) {
+        const before = bad.get(application);
+        // What the operator went past was judged by itself, or never ran.
+        if (before !== undefined && random.chance(0.7)) this.#storeAnalysis(analysisOf(application, before, this.scheduler.now));
+        bad.set(application, commit.sha);
+      }
     }
     for (const [application, { sha }] of good) {
       const canary = bad.get(application) ?? null;
