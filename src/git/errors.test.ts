@@ -61,6 +61,15 @@ describe('the answer to a push', () => {
   const REF = 'refs/heads/main';
   const push = (line: string, stderr = '') => ({ ...failure(stderr), stdout: `To https://git.example/x\n${line}\nDone\n` });
 
+  it('names what a hook says, without git’s remarks on objects and without invisible characters', () => {
+    const remarks = Array.from({ length: 9 }, (_, n) => `remote: warning: object ${String(n).repeat(40)}: gitmodulesParse: no`);
+    const stderr = [...remarks, 'remote: \u202ethe branch\u200b is \u001b[31mfrozen'].join('\n');
+    const declined = push(`!\ta:${REF}\t[remote rejected] (pre-receive hook declined)`, stderr);
+    expect(() => readPush(declined, REF)).toThrow(
+      'The remote refused the push: [remote rejected] (pre-receive hook declined); the branch  is  [31mfrozen.',
+    );
+  });
+
   it.each([
     [' \ta:refs/heads/main\t1111111..2222222', 'pushed'],
     ['*\ta:refs/heads/main\t[new branch]', 'pushed'],

@@ -186,11 +186,14 @@ export function readPush(push: Failure & { stdout: string }, ref: string): PushR
   return null;
 }
 
+/** git's own remarks on objects, which may push what a hook says out of sight. */
+const OBJECT_REMARK = /^remote: warning: object [0-9a-f]+: /;
+
 /** What the remote's hooks said to the person who pushes. */
 function remoteLines(stderr: string): string {
   return stderr
     .split('\n')
-    .filter((line) => line.startsWith('remote: '))
+    .filter((line) => line.startsWith('remote: ') && !OBJECT_REMARK.test(line))
     .map((line) => line.slice('remote: '.length))
     .join('\n');
 }
