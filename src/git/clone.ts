@@ -7,6 +7,7 @@ import { CodedError, codeOf } from '../errors.ts';
 import { Attributes } from './attributes.ts';
 import type { LocalGit } from './deltas.ts';
 import { filesIn, isFolder } from './files.ts';
+import { Known } from './known.ts';
 import { isCommitId } from './names.ts';
 import { runGit, type GitAnswer, type GitCall, type GitPlace } from './run.ts';
 import type { SshConfig } from './schema.ts';
@@ -59,9 +60,6 @@ const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD'];
 const CRASH_REPORT = 'fast_import_crash_';
 const LOCKED = /cannot lock ref|\.lock': File exists/;
 
-/** So many commits are not looked up again. */
-const KNOWN_COMMITS = 1_000;
-
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
 /** Where other branches of the remote are kept that were looked at. */
 const OTHERS = 'refs/davylamp/others';
@@ -88,8 +86,9 @@ export class Clone {
   #walkedHead = '';
   /** The head as it was fetched last; null when it has to be read. */
   #head: string | null = null;
-  /** Commits that were seen on the branch: they are in the mirror itself. */
-  readonly #known = new Set<string>();
+  readonly known = new Known();
+  /** When the last fetch that succeeded began. */
+  #fetchedAt = -Infinity;
   /** Commit that was pushed to the branch after the last fetch; it is not in the mirror itself yet. */
   #pushedHead: string | null = null;
   #attributes = new Attributes();
@@ -121,6 +120,11 @@ export class Clone {
     return abortable(this.#nextFetch, signal);
   }
 
+  /** Whether the mirror is as new as that, in milliseconds. */
+  fetchedWithin(recent: number): boolean {
+    return this.#options.clock.now() - this.#fetchedAt < recent;
+  }
+
   /** The fetched branch head; makes and fetches the mirror when there is none yet, and a damaged one anew. */
   async ready(signal: AbortSignal): Promise<string> {
     if (!this.#isOpen) await this.turns.take(() => this.#open(), this.#closing.signal);
@@ -146,6 +150,8 @@ export class Clone {
       head = await this.#mend(error instanceof CodedError ? String(error.details['reason']) : '', signal);
     }
     this.#pushedHead = null;
+    this.#fetchedAt = began;
+    this.known.noteOnBranch(head);
     await this.#joinPacks(signal);
     this.#options.log.info(
       { repository: this.#options.name, head, ms: this.#options.clock.now() - began },
@@ -236,7 +242,8 @@ export class Clone {
     this.#isDamaged = false;
     this.#walkedHead = '';
     this.#head = null;
-    this.#known.clear();
+    this.known.clear();
+    this.#fetchedAt = -Infinity;
     this.#pushedHead = null;
     this.#attributes = new Attributes();
     this.#generation += 1;
@@ -276,12 +283,6 @@ export class Clone {
     return this.#head;
   }
 
-  /** To be told of a commit, by its full id, that is on the branch. */
-  noteOnBranch(commit: string): void {
-    if (this.#known.size >= KNOWN_COMMITS) this.#known.clear();
-    this.#known.add(commit);
-  }
-
   /** Full id of a commit in the mirror; null when it is not there, or when an abbreviation fits several. */
   async lookUp(revision: string, signal: AbortSignal): Promise<string | null> {
     if (!isCommitId(revision)) throw unknownCommit(revision, 'give a commit id of seven digits or more');
@@ -296,7 +297,7 @@ export class Clone {
 
   /** As `lookUp`, with a fetch when the mirror does not know the commit. @throws CodedError `commit_unknown` */
   async find(revision: string, signal: AbortSignal): Promise<string> {
-    const known = this.#known.has(revision) ? revision : await this.lookUp(revision, signal);
+    const known = this.known.isHere(revision) ? revision : await this.lookUp(revision, signal);
     if (known !== null) return known;
     const { head } = await this.refresh(signal);
     const fetched = await this.lookUp(revision, signal);
@@ -317,8 +318,12 @@ export class Clone {
 
   /** Whether one commit of the clone is, or is an ancestor of, another; full ids. */
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
+    const known = this.known.isAncestor(ancestor, descendant);
+    if (known !== undefined) return known;
     const args = ['--is-ancestor', '--end-of-options', ancestor, descendant];
-    return (await this.local({ subcommand: 'merge-base', args, answers: [0, 1] }, signal)).exitCode === 0;
+    const isSo = (await this.local({ subcommand: 'merge-base', args, answers: [0, 1] }, signal)).exitCode === 0;
+    this.known.noteAncestor(ancestor, descendant, isSo);
+    return isSo;
   }
 
   /** See `Attributes`; to be called by whoever has the turn. */

@@ -1,11 +1,13 @@
 import { systemClock, type Clock } from '../clock.ts';
 import { CodedError, codeOf } from '../errors.ts';
+import { carriedOver } from './carry.ts';
 import { Clone, REMOTE, unknownCommit, type Credential, type Limits, type MirrorLog } from './clone.ts';
 import { contentOf, filesAt, readFile, roots } from './content.ts';
 import { deltas, type LocalGit } from './deltas.ts';
 import { commitDraft, type Draft } from './draft.ts';
 import { gitError, readPush } from './errors.ts';
 import { diffOf, factsOf, type Facts, ownCommits, ownRollbacks, reverters, rollbackOf } from './history.ts';
+import { Memo } from './memo.ts';
 import { branchName, identity, repositoryUrl, rollbackId, type Identity } from './names.ts';
 import type {
   CommitFacts,
@@ -52,6 +54,10 @@ const LIMITS: Limits = { localMs: 30_000, fetchMs: 60_000, cloneMs: 15 * 60_000,
 
 /** Each of them may hold a message of 64 KiB. */
 const FACTS_KEPT = 100;
+const ANSWERS_KEPT = 200;
+const TEXTS_KEPT = 60;
+/** Longer files are read again. */
+const KEPT_TEXT = 64 * 1024;
 
 /**
  * A repository on a remote, seen through a kept bare mirror: one branch is fetched, nothing is ever checked out.
@@ -69,6 +75,12 @@ class MirroredRepository implements Repository {
   readonly #author: Identity;
   /** What a commit says of itself never changes. */
   readonly #facts = new Map<string, Facts>();
+  /** Answers that follow from full commit ids alone. */
+  readonly #texts = new Memo<string | null>(TEXTS_KEPT, (text) => (text ?? '').length <= KEPT_TEXT);
+  readonly #diffs = new Memo<string>(TEXTS_KEPT, (text) => text.length <= KEPT_TEXT);
+  readonly #contents = new Memo<string>(ANSWERS_KEPT);
+  readonly #own = new Memo<string[]>(ANSWERS_KEPT);
+  readonly #reverters = new Memo<Reverter[]>(ANSWERS_KEPT);
   readonly #signing: SigningConfig | null;
   readonly #limits: Limits;
   readonly #clock: Clock;
@@ -97,8 +109,9 @@ class MirroredRepository implements Repository {
     });
   }
 
-  async refresh(signal: AbortSignal): Promise<{ head: string }> {
-    return this.#clone.refresh(signal);
+  async refresh(signal: AbortSignal, recent = 0): Promise<{ head: string }> {
+    const head = recent > 0 && this.#clone.fetchedWithin(recent) ? await this.#clone.ready(signal) : null;
+    return head === null ? this.#clone.refresh(signal) : { head };
   }
 
   async commit(revision: string, signal: AbortSignal): Promise<CommitFacts> {
@@ -112,7 +125,7 @@ class MirroredRepository implements Repository {
       this.#clone.isAncestor(sha, head, signal),
     ]);
     if (facts === undefined) throw this.#clone.damaged('it does not show a commit that it has');
-    if (onBranch && head !== sha) this.#clone.noteOnBranch(sha);
+    if (onBranch && head !== sha) this.#clone.known.noteOnBranch(sha);
     if (this.#facts.size >= FACTS_KEPT) this.#facts.clear();
     this.#facts.set(sha, facts);
     return { ...facts, onBranch };
@@ -135,7 +148,8 @@ class MirroredRepository implements Repository {
   }
 
   async contentOf(commit: string, paths: readonly string[], signal: AbortSignal): Promise<string> {
-    return contentOf(this.#git(signal), await this.#found(commit, signal), paths);
+    const found = await this.#found(commit, signal);
+    return this.#contents.of([found, ...paths], () => contentOf(this.#git(signal), found, paths));
   }
 
   async filesAt(commit: string, paths: readonly string[], limit: number, signal: AbortSignal): Promise<string[]> {
@@ -143,7 +157,8 @@ class MirroredRepository implements Repository {
   }
 
   async readFile(commit: string, path: string, signal: AbortSignal): Promise<string | null> {
-    return readFile(this.#git(signal), await this.#found(commit, signal), path);
+    const found = await this.#found(commit, signal);
+    return this.#texts.of([found, path], () => readFile(this.#git(signal), found, path));
   }
 
   async isAncestor(ancestor: string, descendant: string, signal: AbortSignal): Promise<boolean> {
@@ -164,7 +179,7 @@ class MirroredRepository implements Repository {
     const id = rollbackId(rollback);
     const from = await this.#found(since, signal);
     const head = await this.#clone.ready(signal);
-    return ownCommits(this.#git(signal), `${from}..${head}`, id, this.#author);
+    return this.#own.of([from, head, id], () => ownCommits(this.#git(signal), `${from}..${head}`, id, this.#author));
   }
 
   async ownRollbacks(limit: number, signal: AbortSignal): Promise<OwnRollback[]> {
@@ -175,7 +190,7 @@ class MirroredRepository implements Repository {
   async reverters(bad: string, signal: AbortSignal): Promise<Reverter[]> {
     const facts = await this.commit(bad, signal);
     const head = await this.#clone.ready(signal);
-    return reverters(this.#git(signal), facts, head, this.#author);
+    return this.#reverters.of([facts.sha, head], () => reverters(this.#git(signal), facts, head, this.#author));
   }
 
   async tipOf(branch: string, signal: AbortSignal): Promise<{ commit: string; rollback: string | null } | null> {
@@ -192,6 +207,26 @@ class MirroredRepository implements Repository {
       const { touched, wanted, conflicts } = await reversalOf(git, head, bad, stamp, this.#clone.attributesOf);
       return { head, wanted, conflicts, involved: touched.map(({ path }) => path), editsOnly: false };
     });
+  }
+
+  async carry(
+    order: WriteOrder & { onto: string },
+    known: { commit: string; head: string; touched: readonly string[] },
+    signal: AbortSignal,
+  ): Promise<RevertResult | null> {
+    await this.#clone.ready(signal);
+    const onto = await this.#clone.find(order.onto, signal);
+    const isHere = this.#clone.known.isHere(known.commit) || (await this.#clone.lookUp(known.commit, signal)) !== null;
+    if (!isHere || !(await this.#clone.isAncestor(known.head, onto, signal))) return null;
+    const wanted = await carriedOver(this.#git(signal), known, onto, order.paths);
+    if (wanted === null) return null;
+    return this.#write(order, signal, async (_git, head) => ({
+      head,
+      wanted,
+      conflicts: [],
+      involved: known.touched,
+      editsOnly: false,
+    }));
   }
 
   async restore(order: RestoreOrder, signal: AbortSignal): Promise<RevertResult> {
@@ -230,7 +265,9 @@ class MirroredRepository implements Repository {
       const git = this.#git(signal);
       const sign = (unsigned: string) =>
         signing === null ? null : signCommit(git, signing, { unsigned, parent: head, message: order.message, stamp });
-      return commitDraft(git, await draft(git, head, stamp), order, stamp, sign);
+      const result = await commitDraft(git, await draft(git, head, stamp), order, stamp, sign);
+      if (result.kind === 'commit') this.#clone.known.noteMade(result.commit, head);
+      return result;
     }, signal);
   }
 
@@ -272,7 +309,8 @@ class MirroredRepository implements Repository {
   }
 
   async diff(commit: string, limit: number, signal: AbortSignal): Promise<string> {
-    return diffOf(this.#git(signal), await this.#found(commit, signal), limit);
+    const found = await this.#found(commit, signal);
+    return this.#diffs.of([found, limit], () => diffOf(this.#git(signal), found, limit));
   }
 
   async close(): Promise<void> {

@@ -100,8 +100,12 @@ export type PushResult = 'pushed' | 'up_to_date' | 'race';
 export interface Repository {
   readonly name: string;
   readonly branch: string;
-  /** Makes or repairs the mirror and fetches; safe to call at any time. */
-  refresh(signal: AbortSignal): Promise<{ head: string }>;
+  /**
+   * Makes or repairs the mirror and fetches; safe to call at any time.
+   *
+   * @param recent milliseconds; a head that was fetched, or pushed by ourselves, so short a time ago is good enough
+   */
+  refresh(signal: AbortSignal, recent?: number): Promise<{ head: string }>;
   /** @throws CodedError `commit_unknown` when the (fetched) repository does not have it */
   commit(revision: string, signal: AbortSignal): Promise<CommitFacts>;
   /** Whether `ancestor` is, or is an ancestor of, `descendant`; false when either is unknown after a fetch. */
@@ -142,6 +146,17 @@ export interface Repository {
   tipOf(branch: string, signal: AbortSignal): Promise<{ commit: string; rollback: string | null } | null>;
   /** Computes the revert of `badCommit` on the fetched head as `git revert` would (mainline 1 for merges). */
   revert(order: RevertOrder, signal: AbortSignal): Promise<RevertResult>;
+  /**
+   * A revert of ours again, on `order.onto`, where nothing has come between the heads that could make another one of it:
+   * much cheaper than to compute it. Null where that is not certain.
+   *
+   * @param known the commit as it was made before, what it was made on, and all paths that the reverted commit changed
+   */
+  carry(
+    order: WriteOrder & { onto: string },
+    known: { commit: string; head: string; touched: readonly string[] },
+    signal: AbortSignal,
+  ): Promise<RevertResult | null>;
   /** Puts the content of `paths` at the commit `good` back, on the fetched head. Never a conflict. */
   restore(order: RestoreOrder, signal: AbortSignal): Promise<RevertResult>;
   /** Only the edits of the order, on the fetched head. `nothing_to_revert` when they change nothing. */

@@ -118,6 +118,7 @@ const away = {
   ownRollbacks: never,
   reverters: never,
   revert: never,
+  carry: never,
   restore: never,
   edit: never,
   push: never,

@@ -29,18 +29,25 @@ export class SimulatedRepository implements Repository {
   readonly #world: World;
   readonly #service: Service;
   #head: string | null = null;
+  #fetchedAt = -Infinity;
 
   constructor(world: World, service: Service) {
     this.#world = world;
     this.#service = service;
   }
 
-  async refresh(signal: AbortSignal): Promise<{ head: string }> {
+  async refresh(signal: AbortSignal, recent = 0): Promise<{ head: string }> {
     const isLane = signal !== this.#service.jobSignal;
+    const issuedAt = this.#world.scheduler.now;
+    if (this.#head !== null && issuedAt - this.#fetchedAt < recent) {
+      if (isLane) this.#service.fetchedInLane();
+      return { head: this.#head };
+    }
     return this.#call(
       'git fetch',
       () => {
         this.#head = this.#remote.head;
+        this.#fetchedAt = issuedAt;
         if (isLane) this.#service.fetchedInLane();
         return { head: this.#head };
       },
@@ -155,6 +162,24 @@ export class SimulatedRepository implements Repository {
       const { tree: onto } = this.#onto(order);
       const { touched, wanted, conflicts } = undone(onto, bad.tree, parent.tree);
       return this.#made(order, { wanted, conflicts, involved: touched, editsOnly: false });
+    });
+  }
+
+  async carry(
+    order: WriteOrder & { onto: string },
+    known: { commit: string; head: string; touched: readonly string[] },
+  ): Promise<RevertResult | null> {
+    return this.#call('git carry', () => {
+      const [before, made, onto] = [this.#found(known.head), this.#found(known.commit), this.#found(order.onto)];
+      if (!this.#remote.isAncestor(before.sha, onto.sha)) return null;
+      const mine = changedBetween(before.tree, made.tree);
+      const isEdit = (path: string, tree: Tree) => path in before.tree && path in tree;
+      const since = changedBetween(before.tree, onto.tree);
+      const isHarmless = (path: string) =>
+        !known.touched.includes(path) && (isEdit(path, onto.tree) || !isWithin(path, order.paths));
+      if (!mine.every((path) => isEdit(path, made.tree)) || !since.every(isHarmless)) return null;
+      const wanted = mine.map((path): [string, string | undefined] => [path, made.tree[path]]);
+      return this.#made(order, { wanted, conflicts: [], involved: [...known.touched], editsOnly: false });
     });
   }
 
