@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Analyses } from '../analysis/analyses.ts';
 import type { Timeline } from '../analysis/timeline.ts';
 import type { Changes } from '../changes.ts';
@@ -98,9 +99,12 @@ export function createRolling(deps: RollingDependencies) {
     onReconciled: (done) => log.info(done, 'the store agrees with Git'),
     onFault: (repository, error) => complain(`repository ${repository} could not be compared with the store`)(error),
   });
+  const self = randomUUID();
   const context: ExecutorContext = {
     store,
     clock,
+    pause,
+    self,
     changes,
     policies,
     repositories,
@@ -170,7 +174,7 @@ export function createRolling(deps: RollingDependencies) {
       return { notices: noticesOf(rollback, entries, urlOf(rollback)), version: record.version };
     },
     recent: async () => (parts.channels.size === 0 ? [] : (await store.list('rollback', { limit: MOST_RECENT })).records),
-    self: randomUUID(),
+    self,
     onSent: (channel, outcome) => metrics.notice(channel, outcome),
     onFault: (channel, error) => complain(`channel ${channel} could not be told`)(error),
   });

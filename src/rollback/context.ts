@@ -57,6 +57,10 @@ export interface LedgerView {
 export interface ExecutorContext {
   store: Store;
   clock: Clock;
+  /** Resolves after so many milliseconds. */
+  pause: (ms: number) => Promise<void>;
+  /** Tells this process from others on the same store. */
+  self: string;
   changes: Changes;
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;

@@ -85,9 +85,11 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
   const [newest] = guilty.kind === 'one' ? [guilty.commit] : guilty.commits;
   if (newest === undefined) return done('held', 'nothing_in_git', 'no commit is known to have brought this revision');
   const work: Work = { context, rollback, policy, repository, head, since, bad: newest, signal };
-  const attempt = guilty.kind === 'one' ? await attemptOf(work, []) : await severalOf(work, guilty.commits);
+  const [attempt, [own]] = await Promise.all([
+    guilty.kind === 'one' ? attemptOf(work, []) : severalOf(work, guilty.commits),
+    repository.ownCommits(judged.sha, rollback.id, signal),
+  ]);
   if ('to' in attempt) return attempt;
-  const [own] = await repository.ownCommits(judged.sha, rollback.id, signal);
   const outcome = outcomeOf(attempt.result, own, aboutOf(work));
   if (outcome.kind === 'done') return outcome;
   const tamed = await automationFor(
@@ -206,8 +208,9 @@ async function again(work: Work, attempt: Attempt, { edits }: Tamed): Promise<At
   return 'to' in next ? attempt : next;
 }
 
-function orderOf(
-  { rollback, policy, bad, head }: Work,
+/** What the commit of a plan is made from. */
+export function orderOf(
+  { rollback, policy, bad, head }: Pick<Work, 'rollback' | 'policy' | 'bad' | 'head'>,
   how: { kind: Plan['kind']; good: string | null; undoes: readonly string[]; notes: readonly string[] },
   edits: Tamed['edits'],
   keptByOthers: readonly string[] = [],
@@ -234,24 +237,30 @@ async function drafted(work: Work, attempt: Attempt, tamed: Tamed): Promise<Draf
       : done('held', 'conflict', 'the plan changed while it was made; approve it to plan anew');
   }
   const { commit, changed, changes, effect, kept } = result;
+  const [prunes, diff] = await Promise.all([prunedBy(work, commit, changes), repository.diff(commit, DIFF_LIMIT, signal)]);
   const plan: Plan = {
     kind,
-    hash: createHash('sha256')
-      .update(JSON.stringify([kind, bad.sha, effect]))
-      .digest('hex'),
+    hash: hashOf(kind, bad, effect),
     head,
     good,
     undoes: undone.map(({ sha }) => sha),
     changed,
     kept,
     joint,
-    prunes: await prunedBy(work, commit, changes),
+    prunes,
     automation: tamed.did,
-    diff: await repository.diff(commit, DIFF_LIMIT, signal),
+    diff,
   };
   const draft: Draft = { plan, commit, bad, undone, since };
   const propose = attempt.propose ?? tamed.propose;
   return propose === null ? { kind: 'draft', draft } : { kind: 'propose', draft, ...propose };
+}
+
+/** The same wherever the same is done. */
+export function hashOf(kind: Plan['kind'], bad: CommitFacts, effect: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([kind, bad.sha, effect]))
+    .digest('hex');
 }
 
 /** Objects that hold data, declared at the head and no more after the commit. */
@@ -270,7 +279,7 @@ async function prunedBy(
         return { path, text: change === missing ? null : '' };
       }),
     );
-  const [before, after] = [await texts(head, 'added'), await texts(commit, 'deleted')];
+  const [before, after] = await Promise.all([texts(head, 'added'), texts(commit, 'deleted')]);
   // A bundle of 2 MiB, a link or a text in another encoding: what it declares is not known, and it may be much.
   const unread = before.flatMap(({ path, text }) => (text === null ? [path] : []));
   const there = unread.length === 0 ? [] : await repository.filesAt(head, unread, unread.length, signal);

@@ -4,9 +4,11 @@ import type { Job } from '../queue/port.ts';
 import type { StoredRecord } from '../store/port.ts';
 import { policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import { check, tell, watch } from './following.ts';
+import { Drafts } from './drafts.ts';
 import { Lane } from './lane.ts';
 import { plan } from './planning.ts';
 import { followProposal, propose } from './proposing.ts';
+import { Turn } from './turn.ts';
 import { weaker } from './policy.ts';
 import { isOpen, type Rollback } from './record.ts';
 import { committed } from '../commit.ts';
@@ -34,10 +36,12 @@ const FINAL_PROBLEMS: ReadonlySet<string> = new Set(['commit_unknown', 'commit_i
 export class Executor {
   readonly #context: ExecutorContext;
   readonly #lanes = new Map<Repository, Lane>();
+  readonly #drafts: Drafts;
   readonly #closing = new AbortController();
 
   constructor(context: ExecutorContext) {
     this.#context = context;
+    this.#drafts = new Drafts(context);
   }
 
   /** One run of the job of the rollback `job.key`. */
@@ -83,7 +87,7 @@ export class Executor {
     for (const old of this.#lanes.keys()) {
       if (this.#context.repositories.get(old.name) !== old) this.#lanes.delete(old);
     }
-    const lane = new Lane(repository, this.#closing.signal);
+    const lane = new Lane(repository, new Turn(this.#context, repository.name, repository.branch), this.#closing.signal);
     this.#lanes.set(repository, lane);
     return lane;
   }
@@ -146,11 +150,16 @@ export class Executor {
     }
     switch (rollback.state) {
       case 'planned':
-        return plan(this.#context, rollback, signal);
+        return plan(this.#context, rollback, this.#drafts, signal);
       case 'held':
       case 'executing':
         if (rollback.mode === 'rollback' && rollback.aborted === 'no') return abort(this.#context, rollback, signal);
-        return write(this.#context, rollback, { lane: this.#laneOf(repositoryOf(this.#context, rollback)), begin }, signal);
+        return write(
+          this.#context,
+          rollback,
+          { lane: this.#laneOf(repositoryOf(this.#context, rollback)), begin, drafts: this.#drafts },
+          signal,
+        );
       case 'proposed':
         return rollback.proposal === null
           ? propose(this.#context, rollback, signal)

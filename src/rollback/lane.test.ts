@@ -28,7 +28,8 @@ const order = (name: string, more: Partial<LaneOrder> = {}): LaneOrder => ({
   begin: async () => true,
   ...more,
 });
-const lane = (repository: Repository) => new Lane(repository, new AbortController().signal);
+const nobodyElse = { respect: async () => false, take: async () => {}, leave: async () => {} };
+const lane = (repository: Repository) => new Lane(repository, nobodyElse, new AbortController().signal);
 
 describe('the lane of a branch', () => {
   it('pushes what waits together as one chain, each with a commit of its own', async () => {

@@ -1,5 +1,6 @@
 import { CodedError, codeOf } from '../errors.ts';
 import type { Repository } from '../git/port.ts';
+import type { Turn } from './turn.ts';
 
 /** What one rollback wants to have on the branch. */
 export interface LaneOrder {
@@ -16,6 +17,8 @@ export interface LaneOrder {
 export type LaneResult = { kind: 'pushed'; commit: string } | { kind: 'left' };
 
 const PUSH_TRIES = 10;
+/** Milliseconds; what was fetched just now for a plan is good enough for a first try: the push finds out. */
+const RECENT_MS = 500;
 /** Commits that go out in one push; the rest takes the next one. */
 const MOST_IN_CHAIN = 20;
 
@@ -42,13 +45,15 @@ interface Chain {
  */
 export class Lane {
   readonly #repository: Repository;
+  readonly #turn: Pick<Turn, 'respect' | 'take' | 'leave'>;
   readonly #signal: AbortSignal;
   readonly #waiting: Waiting[] = [];
   #isRunning = false;
 
   /** @param signal ends what is under way, when the service closes */
-  constructor(repository: Repository, signal: AbortSignal) {
+  constructor(repository: Repository, turn: Pick<Turn, 'respect' | 'take' | 'leave'>, signal: AbortSignal) {
     this.#repository = repository;
+    this.#turn = turn;
     this.#signal = signal;
   }
 
@@ -65,9 +70,13 @@ export class Lane {
     while (this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, MOST_IN_CHAIN);
       try {
+        const hasWaited = await this.#turn.respect(this.#signal);
+        if (hasWaited) batch.push(...this.#waiting.splice(0, MOST_IN_CHAIN - batch.length));
         await this.#push(batch);
+        await this.#turn.leave();
       } catch (error) {
         for (const { reject } of batch) reject(error);
+        await this.#turn.leave();
       }
     }
     this.#isRunning = false;
@@ -76,7 +85,7 @@ export class Lane {
   async #push(batch: readonly Waiting[]): Promise<void> {
     let members = batch;
     for (let attempt = 1; attempt <= PUSH_TRIES; attempt += 1) {
-      const { head } = await this.#repository.refresh(this.#signal);
+      const { head } = await this.#repository.refresh(this.#signal, attempt === 1 ? RECENT_MS : 0);
       let chain = await built(members, head);
       const begun = await beginAll(chain.links);
       // Who dropped out may not stay in the chain that is pushed.
@@ -86,7 +95,10 @@ export class Lane {
       if (last === undefined) return;
       try {
         const pushed = await this.#repository.push(last.commit, null, this.#signal);
-        if (pushed === 'race') continue;
+        if (pushed === 'race') {
+          await this.#turn.take(this.#signal);
+          continue;
+        }
       } catch (error) {
         // One that the remote's rules refuse must not stop the others.
         if (members.length === 1 || !isRefusal(error)) throw error;

@@ -1,5 +1,6 @@
 import { repositoryOf, type ExecutorContext, type Step } from './context.ts';
-import { draftOf, type Draft } from './drafting.ts';
+import type { Draft } from './drafting.ts';
+import type { Drafts } from './drafts.ts';
 import { mayAskTool, toolFirst } from './freight.ts';
 import { heldIn } from './guards/held.ts';
 import type { Rollback } from './record.ts';
@@ -9,14 +10,14 @@ import { moved, noted, short } from './transitions.ts';
 const JOURNAL_LIMIT = 500;
 
 /** Works out what would be written, asks the guards, and in shadow ends there. */
-export async function plan(context: ExecutorContext, known: Rollback, signal: AbortSignal): Promise<Step> {
+export async function plan(context: ExecutorContext, known: Rollback, drafts: Drafts, signal: AbortSignal): Promise<Step> {
   const repository = repositoryOf(context, known);
   context.reach('plan-start');
   const { judgedSince: _then, ...before } = known;
-  const rollback: Rollback = { ...before, evidence: await evidenceOf(context, known) };
-  const { head } = await repository.refresh(signal);
+  const [evidence, { head }] = await Promise.all([evidenceOf(context, known), repository.refresh(signal)]);
+  const rollback: Rollback = { ...before, evidence };
   context.reach('plan-fetched');
-  const drafted = await draftOf(context, rollback, head, signal);
+  const drafted = await drafts.on(rollback, head, signal);
   const now = context.clock.now();
   context.reach('plan-computed');
   if (drafted.kind === 'done') {

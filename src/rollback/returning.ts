@@ -1,4 +1,5 @@
 import { policyOf, repositoryOf, type ExecutorContext } from './context.ts';
+import type { Repository } from '../git/port.ts';
 import { isWithin } from './paths.ts';
 import type { Rollback } from './record.ts';
 import { committed } from '../commit.ts';
@@ -35,10 +36,12 @@ export class ReturnWatch {
     const { records } = await store.list('rollback', { limit: MOST_WATCHED });
     const watched = records.filter((record) => isWatched(rollbackIn(record), since));
     for (const id of this.#looked.keys()) if (!watched.some((record) => record.id === id)) this.#looked.delete(id);
+    // One fetch for all that were taken out of a repository: after a storm that may be a hundred.
+    const heads = new Map<Repository, Promise<{ head: string }>>();
     for (const record of watched) {
       const rollback = rollbackIn(record);
       try {
-        if (await this.#isBack(rollback, signal)) await this.#tell(record.id, signal);
+        if (await this.#isBack(rollback, heads, signal)) await this.#tell(record.id, signal);
       } catch (error) {
         signal.throwIfAborted();
         onFault(rollback.id, error);
@@ -46,11 +49,13 @@ export class ReturnWatch {
     }
   }
 
-  async #isBack(rollback: Rollback, signal: AbortSignal): Promise<boolean> {
+  async #isBack(rollback: Rollback, heads: Map<Repository, Promise<{ head: string }>>, signal: AbortSignal): Promise<boolean> {
     const repository = repositoryOf(this.#context, rollback);
     const { plan, revertCommit } = rollback;
     if (plan === null || revertCommit === null || plan.changed.length === 0) return false;
-    const { head } = await repository.refresh(signal);
+    const fetched = heads.get(repository) ?? repository.refresh(signal);
+    heads.set(repository, fetched);
+    const { head } = await fetched;
     if (this.#looked.get(rollback.id) === head) return false;
     // What others own of a joint plan may go its own way meanwhile.
     const own = plan.changed.filter((path) => isWithin(path, policyOf(this.#context, rollback).paths));

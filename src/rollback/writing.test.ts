@@ -10,9 +10,11 @@ import { openEmbedded } from '../store/embedded/database.ts';
 import { createEmbeddedStore } from '../store/embedded/store.ts';
 import type { Store } from '../store/port.ts';
 import type { ExecutorContext } from './context.ts';
+import { Drafts } from './drafts.ts';
 import { Lane } from './lane.ts';
 import type { Rollback } from './record.ts';
 import { Switches } from './switches.ts';
+import { Turn } from './turn.ts';
 import { write } from './writing.ts';
 
 const NEVER = new AbortController().signal;
@@ -37,6 +39,8 @@ beforeEach(async () => {
   context = {
     store,
     clock,
+    pause: async () => Promise.resolve(),
+    self: 'this one',
     changes: new Changes(),
     policies: new Map([['shop', { ...POLICY, mode: 'propose' }]]),
     repositories,
@@ -63,8 +67,9 @@ afterEach(async () => {
 
 async function proposed(change: Partial<Rollback> = {}): Promise<Rollback> {
   const rollback = rollbackOf({ id: ID, badCommit: bad, mode: 'propose', state: 'executing', plan: null, ...change });
-  const lane = new Lane(git.repository, NEVER);
-  return (await write(context, rollback, { lane, begin: () => Promise.resolve(true) }, NEVER)).next;
+  const lane = new Lane(git.repository, new Turn(context, 'deploy', 'main'), NEVER);
+  const pushing = { lane, begin: () => Promise.resolve(true), drafts: new Drafts(context) };
+  return (await write(context, rollback, pushing, NEVER)).next;
 }
 
 describe('a proposal whose answer was lost', () => {

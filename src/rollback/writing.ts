@@ -2,6 +2,7 @@ import { CodedError } from '../errors.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext, type Step } from './context.ts';
 import type { Repository } from '../git/port.ts';
 import { draftOf, type Draft } from './drafting.ts';
+import type { Drafts } from './drafts.ts';
 import { heldIn } from './guards/held.ts';
 import { branchOf } from './guards/reverts.ts';
 import { stoppedBy } from './guards/stopping.ts';
@@ -54,6 +55,7 @@ export async function abort(context: ExecutorContext, rollback: Rollback, signal
 /** What a push is made with. */
 export interface Pushing {
   lane: Lane;
+  drafts: Drafts;
   /** Stores durably that a push begins, from when on a refusal comes too late; false when somebody changed the rollback. */
   begin: () => Promise<boolean>;
 }
@@ -72,6 +74,7 @@ export async function write(context: ExecutorContext, rollback: Rollback, pushin
       ? await pushProposal(context, rollback, { ...pushing, begin }, signal)
       : await pushToBranch(context, rollback, { ...pushing, begin }, signal);
   } catch (error) {
+    pushing.drafts.forget(rollback.id);
     if (!begun || !(error instanceof CodedError)) throw error;
     return failed(context, rollback, error);
   }
@@ -80,7 +83,7 @@ export async function write(context: ExecutorContext, rollback: Rollback, pushin
 async function pushToBranch(
   context: ExecutorContext,
   rollback: Rollback,
-  { lane, begin }: Pushing,
+  { lane, begin, drafts }: Pushing,
   signal: AbortSignal,
 ): Promise<Step> {
   const { clock } = context;
@@ -91,7 +94,7 @@ async function pushToBranch(
       // What an earlier try found may have changed with the branch.
       made.next = null;
       context.reach('push-fetched');
-      const drafted = await draftOf(context, rollback, onto, signal);
+      const drafted = await drafts.on(rollback, onto, signal);
       if (drafted.kind === 'done') {
         made.next = moved({ ...rollback, ...drafted.facts }, drafted.to, clock.now());
         return null;
@@ -128,6 +131,7 @@ async function pushToBranch(
   });
   if (result.kind === 'left') return { next: made.next ?? rollback };
   context.reach('push-done');
+  drafts.forget(rollback.id);
   const { commit } = result;
   const written: Rollback = {
     ...rollback,

@@ -127,6 +127,8 @@ export class Service implements Caller {
     const context: ExecutorContext = {
       store,
       clock,
+      pause: (ms) => new Promise((resolve) => scheduler.at(scheduler.now + ms, 'pause', resolve, this)),
+      self: name,
       changes,
       policies,
       repositories,
