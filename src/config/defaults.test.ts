@@ -53,7 +53,7 @@ describe('defaults', () => {
         fleet: { enabled: true, applications: 3, share: '50%', within: '10m', settle: '5s' },
         freeze: { rollbacks: false, windows: [] },
       },
-      workers: { ticks: 16, rollbacks: 4, webhooks: 4 },
+      workers: { ticks: 16, rollbacks: 16, webhooks: 4 },
       alerts: { window: '24h', maxBodyBytes: 10_485_760, labels: [] },
       retention: { analyses: '30d', rollbacks: '365d', alerts: '14d', keys: '2d', sightings: '90d' },
       sources: {},

@@ -173,7 +173,7 @@ export const Config = Type.Object(
             }),
           ),
           rollbacks: Type.Optional(
-            Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Rollbacks that are executed at the same time.' }),
+            Type.Integer({ minimum: 1, maximum: 100, default: 16, description: 'Rollbacks that are executed at the same time.' }),
           ),
           webhooks: Type.Optional(
             Type.Integer({ minimum: 1, maximum: 100, default: 4, description: 'Webhooks that are acted on at the same time.' }),
