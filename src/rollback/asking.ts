@@ -4,6 +4,7 @@ import { CodedError } from '../errors.ts';
 import type { Delivery } from '../delivery/port.ts';
 import type { CommitFacts, Repository } from '../git/port.ts';
 import { findRevision, guiltyOf } from '../ledger/finding.ts';
+import { isPerson } from '../ledger/rules.ts';
 import type { Store } from '../store/port.ts';
 import type { LedgerView } from './context.ts';
 import type { Drafted } from './drafting.ts';
@@ -30,7 +31,7 @@ export interface AskingContext {
   store: Store;
   repositories: ReadonlyMap<string, Repository>;
   deliveries: ReadonlyMap<string, Delivery>;
-  ledger: Pick<LedgerView, 'lastGood'>;
+  ledger: Pick<LedgerView, 'lastGood' | 'entry'>;
 }
 
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -40,7 +41,7 @@ const ANALYSES = 100;
  * What a person's request is about, with the full id of the commit.
  *
  * @throws CodedError `configuration_changed`, `commit_unknown`, `commit_not_on_branch`, `commit_outside_application`,
- *   and the codes of git
+ *   `marked_good`, and the codes of git
  */
 export async function causeOfRequest(
   context: AskingContext,
@@ -58,6 +59,11 @@ export async function causeOfRequest(
       'commit_outside_application',
       `commit ${commit.sha} changes nothing of ${policy.application} (${policy.paths.join(', ')}); name the commit that did`,
     );
+  }
+  const known = await context.ledger.entry(policy.application, commit.sha);
+  if (known?.standing === 'good' && isPerson(known.by)) {
+    const sentence = `${known.by} marked ${commit.sha} as good (${known.reason}), so it cannot be the bad one as well; mark it as bad first, or name another commit`;
+    throw new CodedError('marked_good', sentence);
   }
   return {
     badCommit: commit.sha,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { NOW, POLICY, rollbackOf } from '../../test/support/guard-facts.ts';
-import { reopened, type Cause } from './opening.ts';
+import type { Analysis } from '../analysis/record.ts';
+import { EXAMPLES } from '../http/examples.ts';
+import { causeOf, reopened, type Cause } from './opening.ts';
 import type { Rollback } from './record.ts';
 
 const asked: Cause = {
@@ -58,5 +60,23 @@ describe('a rollback that took the bad revision out, or is under way', () => {
   it.each(['planned', 'executing', 'pushed', 'synced', 'recovered', 'not_recovered'] as const)('as %s stays', (state) => {
     expect(again({ state, code: state }, asked)).toBeNull();
     expect(again({ state, code: state }, judged)).toBeNull();
+  });
+});
+
+describe('an analysis', () => {
+  const analysis = EXAMPLES['Analysis'] as Analysis;
+
+  it('5.1 that could not be measured, or not be evaluated, leads to nothing', () => {
+    const failed: Analysis = { ...analysis, kind: 'release', phase: 'Failed', verdict: 'fail' };
+    expect(causeOf(failed)).toMatchObject({ trigger: 'analysis', badCommit: analysis.revision });
+    for (const phase of ['Pending', 'Running', 'Successful', 'Inconclusive', 'Error', 'Cancelled'] as const) {
+      for (const verdict of ['pass', 'marginal', 'inconclusive', 'error', 'fail', null] as const) {
+        expect(causeOf({ ...failed, phase, verdict }), `${phase} ${String(verdict)}`).toBeNull();
+      }
+    }
+    for (const verdict of ['pass', 'marginal', 'inconclusive', 'error', null] as const) {
+      expect(causeOf({ ...failed, verdict })).toBeNull();
+    }
+    expect(causeOf({ ...failed, kind: 'recovery' })).toBeNull();
   });
 });

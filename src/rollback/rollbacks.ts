@@ -31,7 +31,7 @@ export interface RollbacksContext {
   policies: ReadonlyMap<string, Policy>;
   repositories: ReadonlyMap<string, Repository>;
   deliveries: ReadonlyMap<string, Delivery>;
-  ledger: Pick<LedgerView, 'lastGood'>;
+  ledger: Pick<LedgerView, 'lastGood' | 'entry'>;
   switches: Pick<Switches, 'stopping'>;
   fleet: FleetPolicy;
   /** What would be written right now; stores nothing. */

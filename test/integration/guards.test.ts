@@ -154,6 +154,13 @@ describe('a request that cannot be carried out', () => {
         expect(body.detail.length).toBeGreaterThan(20);
       }
     }
+    const word = { standing: 'good', reason: 'it is what we want' };
+    const mark = (standing: string) =>
+      service.call('POST', `/api/v1/applications/shop/ledger/${back}/mark`, { ...word, standing });
+    expect((await mark('good')).status).toBe(200);
+    expect((await ask(service, back)).body).toMatchObject({ status: 409, code: 'marked_good' });
+    expect((await mark('bad')).status).toBe(200);
+    expect((await ask<RollbackPreview>(service, back, { dryRun: true })).status).toBe(200);
     await writeFile(join(world.folder, 'token'), 'a token that was revoked');
     expect((await ask(service, world.bad)).body).toMatchObject({ status: 409, code: 'git_auth_failed' });
     await writeFile(join(world.folder, 'token'), GIT_TOKEN);

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Rollback } from '../../src/rollback/record.ts';
 import type { RollbackPreview } from '../../src/rollback/preview.ts';
@@ -75,7 +76,7 @@ describe('a commit that is bad for one of two applications', () => {
     world.rollout.state.canary = null;
     const both = await push('everything 2', { [FILE]: manifest('2.0.0'), 'apps/cart/rollout.yaml': 'version: 2\n' });
     const { body, status } = await ask(both);
-    expect(status).toBe(202);
+    expect(status, JSON.stringify(body)).toBe(202);
     const proposed = await service.rollback('proposed');
     expect(proposed).toMatchObject({ mode: 'propose', plan: { kind: 'revert' } });
     expect(proposed.plan?.changed.toSorted()).toEqual(['apps/cart/rollout.yaml', FILE]);
@@ -95,5 +96,41 @@ describe('a mode that proposes', () => {
     const proposed = await service.rollback('proposed');
     expect(proposed.revertRef).toBe(`refs/heads/davylamp/${proposed.id}`);
     expect(await head()).toBe(world.bad);
+  });
+});
+
+describe('an application without a mode', () => {
+  it('5.12 is in shadow: it is judged and planned, and nothing is touched, the abort included', async () => {
+    world = await serviceWorld({ mode: 'shadow' });
+    await writeFile(world.config, (await readFile(world.config, 'utf8')).replace('    mode: shadow\n', ''));
+    service = await startService(world.config);
+    world.pages.set('canary', { errorShare: 0.3 });
+    await service.analyzed(world.bad);
+    const planned = await service.until<{ items: Rollback[] }>(ROLLBACKS, ({ items }) => items[0]?.code === 'shadow');
+    expect(planned.items).toMatchObject([
+      { mode: 'shadow', state: 'planned', aborted: 'no', revertCommit: null, plan: { undoes: [world.bad] } },
+    ]);
+    expect(world.rollout.calls).toEqual([]);
+    expect(await head()).toBe(world.bad);
+    expect((await world.commits('--all')).map(({ sha }) => sha)).toEqual([world.bad, world.good]);
+  });
+});
+
+describe('a release that holds two commits', () => {
+  it('5.4 is not healed by the newest one: the operator went past a bad one, and both are restored together', async () => {
+    await begin('    onConflict: restore\n    lastGood: proved');
+    const mark = `/api/v1/applications/shop/ledger/${world.good}/mark`;
+    expect((await service.call('POST', mark, { standing: 'good', reason: 'it served for weeks' })).status).toBe(200);
+    const harmless = await push('a label', { 'apps/shop/labels.yaml': 'team: shop\n' });
+    world.rollout.state.canary = harmless;
+    world.pages.set('canary', { errorShare: 0.3 });
+    await service.analyzed(harmless);
+    const done = await service.rollback('synced', 'recovered', 'not_recovered', 'pushed');
+    expect(done).toMatchObject({
+      badCommit: harmless,
+      judgedSince: world.good,
+      plan: { kind: 'restore', undoes: [harmless, world.bad] },
+    });
+    expect(`${await read(FILE)}\n`).toBe(manifest('1.1.0'));
   });
 });

@@ -193,8 +193,9 @@ describe('guards', () => {
   it('count rollbacks that fail together', async () => {
     await begin({ more: '    guards: { maxPerDay: 1 }' });
     world.pages.set('canary', BAD);
-    // Nobody is the canary, so that each of the three is judged.
+    // Nobody is the canary, so that each of the three is judged; what ran before them was judged with none of them.
     world.rollout.state.canary = null;
+    world.rollout.state.stable = world.bad;
     const commits = [];
     for (const name of ['a', 'b', 'c'])
       commits.push(await world.colleague.commit(`shop ${name}`, { [`apps/shop/${name}.yaml`]: name }));
