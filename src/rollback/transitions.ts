@@ -15,7 +15,7 @@ const DECISIVE: ReadonlySet<string> = new Set([
   'stuck',
 ]);
 const RETRY_FIRST_MS = 250;
-export const RETRY_CAP_MS = 5_000;
+export const RETRY_CAP_MS = 3_000;
 /** A controller is waited for a short time only, in which it is asked often. */
 export const CONTROLLER_RETRY_CAP_MS = 2_000;
 /** A remote that says no (a hook, a protected branch) is asked more rarely than one that is merely away. */

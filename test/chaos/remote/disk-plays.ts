@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +9,7 @@ import { Skipped, type PlayEntry } from './plays.ts';
 import { must, onStage, type Stage } from './stage.ts';
 
 const run = promisify(execFile);
-const SIZE = '48m';
+const SIZE = '24m';
 const BLOCK = Buffer.alloc(64 * 1024);
 const SMALL = Buffer.alloc(512);
 const FULL_FOR_MS = 10_000;
@@ -21,12 +22,19 @@ class Filler {
   #isOn = true;
   readonly #work: Promise<void>;
 
+  /** Resolves when nothing is left for the first time. */
+  readonly full: Promise<void>;
+
   constructor(folder: string) {
     this.#file = join(folder, 'filler');
-    this.#work = this.#fill();
+    let isFull: () => void = () => undefined;
+    this.full = new Promise((resolve) => {
+      isFull = resolve;
+    });
+    this.#work = this.#fill(isFull);
   }
 
-  async #fill(): Promise<void> {
+  async #fill(isFull: () => void): Promise<void> {
     while (this.#isOn) {
       const handle = await open(this.#file, 'a');
       try {
@@ -34,6 +42,7 @@ class Filler {
       } finally {
         await handle.close();
       }
+      isFull();
       await sleep(20);
     }
   }
@@ -62,7 +71,7 @@ async function mounted(folder: string): Promise<void> {
 
 /** Mounting needs rights: those of this process, else those of a name space of its own (unshare(1)), else it is skipped. */
 async function whereMountIsAllowed(name: string, play: () => Promise<string>): Promise<string> {
-  const place = join(process.env['TMPDIR'] ?? '/tmp', `davylamp-mount-${process.pid}`);
+  const place = await mkdtemp(join(tmpdir(), 'davylamp-mount-'));
   try {
     await mounted(place);
   } catch (error) {
@@ -129,8 +138,8 @@ function full(
 
 export const DISK_PLAYS: readonly PlayEntry[] = [
   full('the disk of the mirror is full (tmpfs)', ['data', 'git'], async (stage, sha, fill) => {
+    await fill().full;
     await stage.judge(sha);
-    fill();
     return stage.triedInVain(sha, 'git_disk_full');
   }),
   full('the disk of mirror and store is full (tmpfs)', ['data'], async (stage, sha, fill) => {
@@ -138,7 +147,7 @@ export const DISK_PLAYS: readonly PlayEntry[] = [
     await stage.world.git.down();
     await stage.judge(sha);
     const seen = await stage.triedInVain(sha, 'git_unreachable');
-    fill();
+    await fill().full;
     await stage.world.git.up();
     await sleep(FULL_FOR_MS);
     must(!(await stage.isTakenOut(sha)), 'it was pushed without having been stored before');

@@ -45,7 +45,7 @@ export class Stage {
   }
 
   static async open(prepare: Prepare | undefined): Promise<Stage> {
-    const world = await serviceWorld({ more: `    guards: { maxPerDay: ${MANY} }` });
+    const world = await serviceWorld({ for: '30s', more: `    guards: { maxPerDay: ${MANY} }` });
     const config = (await readFile(world.config, 'utf8'))
       .replace('tokenFile: ./token }', `tokenFile: ./token, maxPerDay: ${MANY} }`)
       .concat(`rollbacks: { maxPerDay: ${MANY} }\n`);
