@@ -219,6 +219,7 @@ export class World {
       if (write.kind !== 'rollback') return;
       const after = write.value as Rollback;
       if (this.scheduler.trace !== null) this.scheduler.note(`   ${after.id} is ${after.state} (${after.code})`);
+      this.judged.add(`${after.application} ${after.badCommit}`);
       if (!this.decided.has(after.id)) this.decided.set(after.id, step);
       const was = before[index]?.value as Rollback | undefined;
       if (after.state === 'executing' && !this.executing.has(after.id)) {

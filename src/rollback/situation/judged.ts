@@ -4,6 +4,7 @@ import type { CommitFacts } from '../../git/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext } from '../context.ts';
 import { isWithin } from '../paths.ts';
 import type { Rollback } from '../record.ts';
+import { rollbackIn } from '../stored.ts';
 
 const ANALYSES = 100;
 /** Analyses that say something of a revision, or are about to. */
@@ -45,9 +46,14 @@ async function stableIn(context: ExecutorContext, rollback: Rollback, signal: Ab
 }
 
 async function analysedIn(context: ExecutorContext, application: string): Promise<string[]> {
-  const { records } = await context.store.list('analysis', { application, limit: ANALYSES });
-  return records
+  const [analyses, rollbacks] = await Promise.all([
+    context.store.list('analysis', { application, limit: ANALYSES }),
+    context.store.list('rollback', { application, limit: ANALYSES }),
+  ]);
+  const analysed = analyses.records
     .map(({ value }) => value as Analysis)
     .filter(({ kind, phase }) => kind !== 'recovery' && JUDGES.has(phase))
     .map(({ revision }) => revision);
+  // What an alert or a person called bad has a rollback of its own.
+  return [...analysed, ...rollbacks.records.map((record) => rollbackIn(record).badCommit)];
 }
