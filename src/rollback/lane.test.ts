@@ -111,6 +111,15 @@ describe('the lane of a branch', () => {
     expect(taken.map(({ kind }) => kind)).toEqual(['pushed', 'pushed', 'left']);
   });
 
+  it('5.3 makes the chain shorter on a branch that moves all the time, and loses nobody', async () => {
+    const world = branch(['pushed', 'race', 'race', 'pushed']);
+    const one = lane(world.repository);
+    const results = await Promise.all(['a', 'b', 'c', 'd', 'e'].map((name) => one.submit(order(name))));
+    expect(results.every(({ kind }) => kind === 'pushed')).toBe(true);
+    // Four went together and lost twice, so two of them went, and then the other two.
+    expect(world.pushes).toEqual(['h/a', 'h/a/b/c/d/e', 'h/a+/b/c/d/e', 'h/a++/b/c', 'h/a++/b/c/d/e']);
+  });
+
   it('tells everybody in the chain of a push whose outcome is not known', async () => {
     const world = branch(['pushed', new CodedError('git_unreachable', 'cut off', { retryable: true })]);
     const one = lane(world.repository);

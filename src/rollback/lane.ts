@@ -21,6 +21,8 @@ const PUSH_TRIES = 10;
 const RECENT_MS = 500;
 /** Commits that go out in one push; the rest takes the next one. */
 const MOST_IN_CHAIN = 20;
+/** Lost races after which a chain gets shorter. */
+const SHORTER_AFTER = 2;
 
 interface Waiting {
   order: LaneOrder;
@@ -49,6 +51,8 @@ export class Lane {
   readonly #signal: AbortSignal;
   readonly #waiting: Waiting[] = [];
   #isRunning = false;
+  /** Commits that go out in one push at the moment. */
+  #most = MOST_IN_CHAIN;
 
   /** @param signal ends what is under way, when the service closes */
   constructor(repository: Repository, turn: Pick<Turn, 'respect' | 'take' | 'leave'>, signal: AbortSignal) {
@@ -68,10 +72,10 @@ export class Lane {
   async #run(): Promise<void> {
     this.#isRunning = true;
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, MOST_IN_CHAIN);
+      const batch = this.#waiting.splice(0, this.#most);
       try {
         const hasWaited = await this.#turn.respect(this.#signal);
-        if (hasWaited) batch.push(...this.#waiting.splice(0, MOST_IN_CHAIN - batch.length));
+        if (hasWaited) batch.push(...this.#waiting.splice(0, Math.max(0, this.#most - batch.length)));
         await this.#push(batch);
         await this.#turn.leave();
       } catch (error) {
@@ -82,8 +86,9 @@ export class Lane {
     this.#isRunning = false;
   }
 
-  async #push(batch: readonly Waiting[]): Promise<void> {
-    let members = batch;
+  /** @param batch those that go back to wait are taken out of it */
+  async #push(batch: Waiting[]): Promise<void> {
+    let members: readonly Waiting[] = batch;
     for (let attempt = 1; attempt <= PUSH_TRIES; attempt += 1) {
       const { head } = await this.#repository.refresh(this.#signal, attempt === 1 ? RECENT_MS : 0);
       let chain = await built(members, head);
@@ -97,6 +102,7 @@ export class Lane {
         const pushed = await this.#repository.push(last.commit, null, this.#signal);
         if (pushed === 'race') {
           await this.#turn.take(this.#signal);
+          if (attempt >= SHORTER_AFTER) members = this.#shorter(batch, members);
           continue;
         }
       } catch (error) {
@@ -105,6 +111,7 @@ export class Lane {
         for (const member of members) await this.#alone(member);
         return;
       }
+      this.#most = Math.min(MOST_IN_CHAIN, this.#most * 2);
       for (const { waiting, commit } of chain.links) waiting.resolve({ kind: 'pushed', commit });
       for (const waiting of chain.leaning) waiting.resolve({ kind: 'left' });
       return;
@@ -112,6 +119,15 @@ export class Lane {
     throw new CodedError('push_races', `the branch moved ${PUSH_TRIES} times while the revert was pushed; trying on`, {
       retryable: true,
     });
+  }
+
+  /** A long chain takes longer to build than a busy branch stands still: half of it, and the rest afterwards. */
+  #shorter(batch: Waiting[], members: readonly Waiting[]): readonly Waiting[] {
+    this.#most = Math.max(1, Math.floor(members.length / 2));
+    const rest = members.slice(this.#most);
+    for (const one of rest) batch.splice(batch.indexOf(one), 1);
+    this.#waiting.unshift(...rest);
+    return members.slice(0, this.#most);
   }
 
   async #alone(member: Waiting): Promise<void> {
