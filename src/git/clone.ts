@@ -59,7 +59,6 @@ const PACKS = 50;
 const LOCKS = ['packed-refs', 'shallow', 'config', 'HEAD'];
 const CRASH_REPORT = 'fast_import_crash_';
 const LOCKED = /cannot lock ref|\.lock': File exists/;
-
 const FETCH = ['--no-tags', '--no-auto-maintenance', '--no-write-fetch-head', '--no-recurse-submodules'];
 /** Where other branches of the remote are kept that were looked at. */
 const OTHERS = 'refs/davylamp/others';
