@@ -116,7 +116,7 @@ async function attemptOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (
   const order = orderOf(work, { kind: 'revert', good: null, undoes: [bad.sha], notes: [] }, edits);
   const result = await repository.revert({ ...order, badCommit: bad.sha }, signal);
   const plain: Attempt = { ...NOBODY_ELSE, kind: 'revert', result, good: null, undone: [bad], notes: [], propose: null };
-  if (result.kind === 'conflict' && policy.onConflict === 'restore') return restoreOf(work, edits);
+  if (result.kind === 'conflict' && policy.onConflict === 'restore') return (await restoreOf(work, edits)) ?? plain;
   if (result.kind !== 'outside_paths') return plain;
   return jointOf(work, plain, result.paths, edits);
 }
@@ -176,20 +176,23 @@ async function narrowOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (D
 
 /** Several commits made the revision, and none of them alone is known to be guilty. */
 async function severalOf(work: Work, commits: readonly CommitFacts[]): Promise<Attempt | (Drafted & { kind: 'done' })> {
-  if (work.policy.onConflict === 'restore') return restoreOf(work, []);
+  const restored = work.policy.onConflict === 'restore' ? await restoreOf(work, []) : null;
+  if (restored !== null) return restored;
   const list = commits.slice(0, 5).map(({ sha, subject }) => `${short(sha)} ${subject.slice(0, 60)}`);
-  const sentence = `${commits.length} commits made this revision (${list.join('; ')}) and it is not known which is guilty; revert it by hand, or set onConflict: restore`;
+  const whyNot =
+    work.policy.onConflict === 'restore'
+      ? `no revision before is known to be good (lastGood: ${work.policy.lastGood}); mark one with davylamp mark-good`
+      : 'onConflict: hold forbids to restore what was before';
+  const sentence = `${commits.length} commits made this revision (${list.join('; ')}) it is not known which is guilty, and ${whyNot}; revert it by hand`;
   return done('held', 'several_commits', sentence);
 }
 
-async function restoreOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (Drafted & { kind: 'done' })> {
+/** @returns null where no revision before is known to be good enough */
+async function restoreOf(work: Work, edits: Tamed['edits']): Promise<Attempt | null> {
   const { context, policy, repository, bad, head, signal } = work;
   const query = { before: bad.sha, lowest: policy.lastGood, repository };
   const good = (await context.ledger.lastGood(policy.application, query, signal))?.revision ?? null;
-  if (good === null) {
-    const sentence = `commit ${short(bad.sha)} cannot be reverted by itself, and no revision before it is known to be good (lastGood: ${policy.lastGood}); mark one with davylamp mark-good, or revert it by hand`;
-    return done('held', 'no_good_revision', sentence);
-  }
+  if (good === null) return null;
   const undone = await repository.commitsTouching({ from: good, to: head, paths: policy.paths, limit: MOST_UNDONE }, signal);
   const how = { kind: 'restore' as const, good, undoes: undone.map(({ sha }) => sha), notes: [] };
   const result = await repository.restore({ ...orderOf(work, how, edits), good }, signal);
@@ -205,7 +208,7 @@ async function again(work: Work, attempt: Attempt, { edits }: Tamed): Promise<At
     return { ...attempt, result };
   }
   const next = kind === 'restore' ? await restoreOf(work, edits) : await attemptOf(work, edits);
-  return 'to' in next ? attempt : next;
+  return next === null || 'to' in next ? attempt : next;
 }
 
 /** What the commit of a plan is made from. */

@@ -122,9 +122,9 @@ export const policyFields = {
   ),
   onConflict: Type.Optional(
     Type.Enum(['hold', 'restore'], {
-      default: 'hold',
+      default: 'restore',
       description:
-        'Where the guilty commit cannot be reverted by itself: wait for a person, or restore the paths as they were at the last good revision, if every commit that this undoes was part of what was judged.',
+        'Where the guilty commit cannot be reverted by itself, or several were judged together: restore the paths as they were at the last good revision, if one is known and every commit that this undoes was part of what was judged; or wait for a person.',
     }),
   ),
   lastGood: Type.Optional(
