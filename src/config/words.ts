@@ -41,6 +41,8 @@ const PATTERNS: ReadonlyMap<string, string> = new Map([
   ['^rediss?://', 'an address that begins with redis:// or rediss://'],
   ['^https?://', 'an address that begins with http:// or https://'],
   ['^[^:\\u0000-\\u001f\\u007f]+$', 'a user name without a colon'],
+  ['^[!-~]{1,200}$', 'a text of letters, digits and signs without blanks'],
+  ['^[A-Z][A-Za-z0-9]{0,62}([.][a-z0-9.-]{1,253})?$', 'a kind such as StatefulSet or Cluster.postgresql.cnpg.io'],
   ['^[^\\s"\\\\/|?#<>_+-][^\\s"\\\\/|?#<>]*$', 'the name of an index, or a pattern such as logs-shop-*'],
   ['^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$', 'a project such as owner/name'],
   ['^[A-Za-z0-9.]{1,100}$', 'an id of letters, digits and dots'],
