@@ -75,7 +75,7 @@ const MEANINGS: readonly Meaning[] = [
     code: 'git_mirror_corrupt',
     retryable: true,
     pattern:
-      /not a git repository|bad (object|tree|config|index|signature)|(object|packfile|loose object) \S+.* (is corrupt|is empty|is truncated|cannot be accessed|does not match|not found)|unable to (read|parse|find|unpack) (tree|object|blob|commit|sha1|[0-9a-f]{40})|could not (read|parse) |missing (blob|tree|commit|object)|does not point to a valid object|broken ref|invalid sha1 pointer|failed to (read|parse|load|unpack|walk)|Could not read [0-9a-f]{40}|Failed to traverse|remote did not send all necessary objects|revision walk setup failed|inflate: data stream|cannot lock ref|\.lock': File exists|index-pack failed|packed-refs|bad shallow line/i,
+      /not a git repository|bad (object|tree|config|index|signature)|(object|packfile|loose object) \S+.* (is corrupt|is empty|is truncated|cannot be accessed|does not match|not found)|unable to (read|parse|find|unpack) (tree|object|blob|commit|sha1|[0-9a-f]{40})|could not (read|parse) |missing (blob|tree|commit|object)|does not point to a valid object|broken ref|invalid sha1 pointer|failed to (read|parse|load|unpack|walk)|Could not read [0-9a-f]{40}|Failed to traverse|remote did not send all necessary objects|revision walk setup failed|inflate: data stream|cannot lock ref|\.lock': File exists|index-pack failed|packed-refs|bad shallow line|Not a valid (commit|object) name [0-9a-f]{40}(?![0-9a-f:])/i,
     sentence: 'The local mirror is damaged: it is thrown away and cloned anew at the next try.',
   },
 ];

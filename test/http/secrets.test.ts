@@ -230,7 +230,7 @@ const filesBelow = async (folder: string) => {
   );
 };
 
-describe('secrets', () => {
+describe('secrets', { timeout: 90_000 }, () => {
   it('that are planted everywhere turn up nowhere, whatever fails: storage in a folder', async () => {
     world = await serviceWorld();
     far = await startFaultServer();

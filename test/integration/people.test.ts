@@ -204,6 +204,8 @@ describe('5.5 our revert that a person reverts', () => {
 describe('5.10 a plan that deletes a volume claim', () => {
   it('is held before the abort, and released by a person who has seen it', async () => {
     const { world, service } = await shop();
+    // 1.2.0 was promoted; only 1.3.0 is looked at.
+    world.rollout.state.stable = world.bad;
     const claim = 'apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: { name: carts, namespace: shop }\n';
     const bad = await pushed(world, 'shop 1.3.0', { [FILE]: manifest('1.3.0'), 'apps/shop/carts.yaml': claim });
     world.pages.set('canary', BAD);
