@@ -73,11 +73,12 @@ it(
       const [, name = '', deed = ''] = (request.url ?? '').split('/');
       const release = releases.get(name);
       if (release === undefined) throw new Error(`${request.url ?? ''} is no application`);
-      const { moment } = release;
+      // As it was when the call came: what it waits for below may be B itself.
+      const { moment, sawFix } = release;
       const body = await bodyOf(request);
       await release.starting;
       if (request.method === 'POST') {
-        release.deeds.push({ path: deed, revision: body['revision'], sawFix: release.sawFix });
+        release.deeds.push({ path: deed, revision: body['revision'], sawFix });
         if (deed === 'abort' && moment === 'before abort') await start(release);
         const isRunning = deed !== 'abort' || body['revision'] === release.canary;
         if (deed === 'abort' && isRunning) release.aborted.push(release.canary);
