@@ -113,11 +113,7 @@ export class Ledger {
     const policy = this.#context.policies.get(application);
     if (policy === undefined) return null;
     const { paths } = policy;
-    const known = [
-      ...(await this.#standing(application, 'good', MOST_GOOD)),
-      ...(await this.#standing(application, 'bad', MOST_SPOILED)),
-      ...(await this.#standing(application, 'suspect', MOST_SPOILED)),
-    ];
+    const known = await this.#standing(application, 'good', MOST_GOOD);
     const revisions = [...others, ...known.map(({ revision }) => revision)].filter((one) => !sameCommit(one, before));
     if (revisions.length === 0) return null;
     const content = async (commit: string) => repository.contentOf(commit, paths, signal);

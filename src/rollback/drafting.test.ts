@@ -137,28 +137,30 @@ describe('a revision that holds more than one commit which nobody judged', () =>
     expect(drafted.draft.since).toBe(good);
   });
 
-  it('is only its newest commit where the one before ran, or was judged by itself', async () => {
+  it('is only its newest commit where the one before ran, or was found good by itself', async () => {
     const alone = { kind: 'draft', draft: { plan: { kind: 'revert', undoes: [second] }, since: first } };
     state = { canary: second, stable: first, synced: second, phase: 'progressing' };
     expect(await made(POLICY)).toMatchObject(alone);
     state = { canary: second, stable: good, synced: second, phase: 'progressing' };
-    await (await ledgerIn()).noteBad('shop', first, { by: 'analysis', reason: 'it failed', reference: null });
+    await analysed('Successful');
     expect(await made(POLICY)).toMatchObject(alone);
   });
 
-  it('is only its newest commit while the one before is being analysed, and not when that came to nothing', async () => {
-    const example = EXAMPLES['Analysis'] as Analysis;
-    for (const [phase, kind] of [
-      ['Running', 'draft'],
-      ['Cancelled', 'done'],
-    ] as const) {
-      const value: Analysis = { ...example, id: 'an-first', application: 'shop', revision: first, kind: 'release', phase };
-      const version = kind === 'draft' ? 0 : 1;
-      const index = { application: 'shop', state: phase, open: kind === 'draft' };
-      await store.commit([{ kind: 'analysis', id: value.id, expect: version, createdAt: clock.now(), index, value }]);
-      expect((await made(POLICY)).kind).toBe(kind);
-    }
+  it.each(['Failed', 'Running', 'Cancelled'] as const)('is all of them where the one before is known to be %s', async (phase) => {
+    await analysed(phase);
+    if (phase === 'Failed')
+      await (await ledgerIn()).noteBad('shop', first, { by: 'analysis', reason: 'it failed', reference: null });
+    expect((await made(POLICY)).kind).toBe('done');
+    const all = { kind: 'draft', draft: { plan: { kind: 'restore', good, undoes: [second, first] } } };
+    expect(await made({ ...POLICY, onConflict: 'restore' })).toMatchObject(all);
   });
+
+  async function analysed(phase: Analysis['phase']): Promise<void> {
+    const example = EXAMPLES['Analysis'] as Analysis;
+    const value: Analysis = { ...example, id: 'an-first', application: 'shop', revision: first, kind: 'release', phase };
+    const index = { application: 'shop', state: phase, open: phase === 'Running' };
+    await store.commit([{ kind: 'analysis', id: value.id, expect: 0, createdAt: clock.now(), index, value }]);
+  }
 
   it('was merely seen for a moment: that says nothing of the one before', async () => {
     await (await ledgerIn()).noteLive('shop', first, clock.now());

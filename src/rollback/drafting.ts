@@ -174,25 +174,24 @@ async function narrowOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (D
   return { ...NOBODY_ELSE, kind: 'narrow', result, good: parent, undone: [bad], notes: found.notes, propose: null };
 }
 
-/** Several commits made the revision, and none of them alone is known to be guilty. */
+/** Several commits were judged together, and none of them alone is known to be guilty: what ran before is put back. */
 async function severalOf(work: Work, commits: readonly CommitFacts[]): Promise<Attempt | (Drafted & { kind: 'done' })> {
-  const restored = work.policy.onConflict === 'restore' ? await restoreOf(work, []) : null;
-  if (restored !== null) return restored;
+  if (work.policy.onConflict === 'restore' && work.since !== null) return restoreTo(work, work.since, []);
   const list = commits.slice(0, 5).map(({ sha, subject }) => `${short(sha)} ${subject.slice(0, 60)}`);
-  const whyNot =
-    work.policy.onConflict === 'restore'
-      ? `no revision before is known to be good (lastGood: ${work.policy.lastGood}); mark one with davylamp mark-good`
-      : 'onConflict: hold forbids to restore what was before';
-  const sentence = `${commits.length} commits made this revision (${list.join('; ')}) it is not known which is guilty, and ${whyNot}; revert it by hand`;
+  const sentence = `${commits.length} commits made this revision (${list.join('; ')}), and it is not known which is guilty; revert it by hand, or allow onConflict: restore`;
   return done('held', 'several_commits', sentence);
 }
 
 /** @returns null where no revision before is known to be good enough */
 async function restoreOf(work: Work, edits: Tamed['edits']): Promise<Attempt | null> {
-  const { context, policy, repository, bad, head, signal } = work;
+  const { context, policy, repository, bad, signal } = work;
   const query = { before: bad.sha, lowest: policy.lastGood, repository };
   const good = (await context.ledger.lastGood(policy.application, query, signal))?.revision ?? null;
-  if (good === null) return null;
+  return good === null ? null : restoreTo(work, good, edits);
+}
+
+async function restoreTo(work: Work, good: string, edits: Tamed['edits']): Promise<Attempt> {
+  const { policy, repository, head, signal } = work;
   const undone = await repository.commitsTouching({ from: good, to: head, paths: policy.paths, limit: MOST_UNDONE }, signal);
   const how = { kind: 'restore' as const, good, undoes: undone.map(({ sha }) => sha), notes: [] };
   const result = await repository.restore({ ...orderOf(work, how, edits), good }, signal);
@@ -207,8 +206,9 @@ async function again(work: Work, attempt: Attempt, { edits }: Tamed): Promise<At
     const result = await work.repository.revert({ ...order, paths: ['.'], badCommit: work.bad.sha }, work.signal);
     return { ...attempt, result };
   }
-  const next = kind === 'restore' ? await restoreOf(work, edits) : await attemptOf(work, edits);
-  return next === null || 'to' in next ? attempt : next;
+  if (kind === 'restore' && good !== null) return restoreTo(work, good, edits);
+  const next = await attemptOf(work, edits);
+  return 'to' in next ? attempt : next;
 }
 
 /** What the commit of a plan is made from. */

@@ -41,8 +41,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: 'only the newest of the commits that were judged together is taken back',
     file: '/src/rollback/drafting.js',
-    find: "const attempt = guilty.kind === 'one' ?",
-    replace: 'const attempt = true ?',
+    find: "guilty.kind === 'one' ? attemptOf(",
+    replace: 'true ? attemptOf(',
   },
   {
     name: 'a mode that allows less by now is not looked at before the push',

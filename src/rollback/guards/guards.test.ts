@@ -339,6 +339,10 @@ describe('the rules of the design that guards keep', () => {
     ['our own', { subject: 'Revert "shop 1.2.0"', message: 'Revert "shop 1.2.0"\n\nDavylamp-Rollback: rb-1\n' }],
     ["git's", { subject: 'take it back', message: `take it back\n\nThis reverts commit ${'a'.repeat(40)}.\n` }],
     ['a trailer', { subject: 'x', message: 'x\n\nReverts: abc1234\n' }],
+    [
+      'one that was merged',
+      { subject: 'Merge pull request #7 from x', message: 'Merge pull request #7 from x\n\nReapply "shop v2"\n' },
+    ],
   ])('5.5 a revert is never reverted: %s', (_, message) => {
     expect(codeOf({ bad: commitFacts(message) })).toBe('reverts_a_revert');
   });

@@ -20,8 +20,9 @@ export function proposedBy(branch: string): { rollback: string; number: number }
  * merge, the title of what was merged (a line of its own at GitHub and GitLab, quoted at Gitea), or our branch.
  */
 const SAYS_REVERT: readonly RegExp[] = [
-  /^Revert "/m,
-  /^Merge pull request 'Revert "/,
+  // Since 2.43 git calls the revert of a revert a reapplication.
+  /^(Revert|Reapply) "/m,
+  /^Merge pull request '(Revert|Reapply) "/,
   /^revert(\([^)]*\))?!?: /i,
   /^(Reverts|Davylamp-Rollback): /m,
   /^This reverts commit [0-9a-f]{7,}/m,
