@@ -1,9 +1,12 @@
 import type { Analysis } from '../../analysis/record.ts';
-import { CodedError } from '../../errors.ts';
-import type { CommitFacts } from '../../git/port.ts';
+import type { DeliveryState } from '../../delivery/port.ts';
+import { CodedError, codeOf } from '../../errors.ts';
+import type { CommitFacts, Repository } from '../../git/port.ts';
 import { deliveryOf, policyOf, repositoryOf, type ExecutorContext } from '../context.ts';
 import { isWithin } from '../paths.ts';
 import type { Rollback } from '../record.ts';
+import { sinceStep } from '../transitions.ts';
+import { FIRST_STEPS, GRACE_MS } from './patience.ts';
 
 const ANALYSES = 100;
 
@@ -36,8 +39,10 @@ export async function judgedSince(
 }
 
 /**
- * What runs beside the judged content, as the cluster says. Null where it runs neither or only one of them, as after the
- * promotion, and where it cannot say it now: the guards ask it again, and wait for it.
+ * What runs beside the judged content, as the cluster says; null where it runs neither or only one of them, as after the
+ * promotion.
+ *
+ * @throws CodedError of the delivery, which is waited for; null only when it is silent for too long, as for the guards
  */
 async function stableBeside(
   context: ExecutorContext,
@@ -45,21 +50,38 @@ async function stableBeside(
   judged: CommitFacts,
   signal: AbortSignal,
 ): Promise<string | null> {
-  const delivery = deliveryOf(context, rollback);
   const repository = repositoryOf(context, rollback);
   const { paths } = policyOf(context, rollback);
+  const state = await askedFor(context, rollback, signal);
+  if (state === null || state.stable === null || state.canary === null) return null;
+  const { stable, canary } = state;
+  if (!(await isKnown(repository, stable, signal)) || !(await isKnown(repository, canary, signal))) return null;
+  if (!(await repository.isAncestor(stable, judged.sha, signal))) return null;
+  const [before, running, now] = await Promise.all(
+    [stable, canary, judged.sha].map((one) => repository.contentOf(one, paths, signal)),
+  );
+  return running === now && before !== now ? stable : null;
+}
+
+async function askedFor(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<DeliveryState | null> {
+  const delivery = deliveryOf(context, rollback);
   if (!delivery.can.observe) return null;
   try {
-    const { stable, canary } = await delivery.observe(signal);
-    if (stable === null || canary === null || !(await repository.commit(stable, signal)).onBranch) return null;
-    if (!(await repository.isAncestor(stable, judged.sha, signal))) return null;
-    const [before, running, now] = await Promise.all(
-      [stable, canary, judged.sha].map((one) => repository.contentOf(one, paths, signal)),
-    );
-    return running === now && before !== now ? stable : null;
+    return await delivery.observe(signal);
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof CodedError) return null;
+    const waited = sinceStep(rollback, FIRST_STEPS, context.clock.now());
+    if (!(error instanceof CodedError) || waited <= GRACE_MS) throw error;
+    return null;
+  }
+}
+
+/** Whether it is a commit of the branch; a controller may name one of another repository. */
+async function isKnown(repository: Repository, revision: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    return (await repository.commit(revision, signal)).onBranch;
+  } catch (error) {
+    if (codeOf(error) === 'commit_unknown') return false;
     throw error;
   }
 }
