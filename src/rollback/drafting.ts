@@ -22,8 +22,8 @@ export interface Draft {
   bad: CommitFacts;
   /** Everything that is taken back, newest first. */
   undone: CommitFacts[];
-  /** What came after this revision was judged; null where only the bad one itself is known to be. */
-  since: string | null;
+  /** What came after this revision was judged; null: only the bad one itself; undefined: not known yet. */
+  since: string | null | undefined;
 }
 
 export type Drafted =
@@ -46,7 +46,7 @@ interface Work {
   policy: Policy;
   repository: Repository;
   head: string;
-  since: string | null;
+  since: string | null | undefined;
   bad: CommitFacts;
   signal: AbortSignal;
 }
@@ -80,7 +80,7 @@ export async function draftOf(context: ExecutorContext, rollback: Rollback, head
     return done('refused', 'commit_not_on_branch', sentence);
   }
   const since = rollback.judgedSince === undefined ? await judgedSince(context, rollback, judged, signal) : rollback.judgedSince;
-  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: since }, signal);
+  const guilty = await guiltyOf({ repository, paths: policy.paths, revision: judged, good: since ?? null }, signal);
   if (guilty.kind === 'none') return done('held', guilty.code, guilty.sentence);
   const [newest] = guilty.kind === 'one' ? [guilty.commit] : guilty.commits;
   if (newest === undefined) return done('held', 'nothing_in_git', 'no commit is known to have brought this revision');
@@ -176,7 +176,8 @@ async function narrowOf(work: Work, edits: Tamed['edits']): Promise<Attempt | (D
 
 /** Several commits were judged together, and none of them alone is known to be guilty: what ran before is put back. */
 async function severalOf(work: Work, commits: readonly CommitFacts[]): Promise<Attempt | (Drafted & { kind: 'done' })> {
-  if (work.policy.onConflict === 'restore' && work.since !== null) return restoreTo(work, work.since, []);
+  if (work.policy.onConflict === 'restore' && work.since !== null && work.since !== undefined)
+    return restoreTo(work, work.since, []);
   const list = commits.slice(0, 5).map(({ sha, subject }) => `${short(sha)} ${subject.slice(0, 60)}`);
   const sentence = `${commits.length} commits made this revision (${list.join('; ')}), and it is not known which is guilty; revert it by hand, or allow onConflict: restore`;
   return done('held', 'several_commits', sentence);

@@ -50,7 +50,12 @@ export async function plan(context: ExecutorContext, known: Rollback, drafts: Dr
 
 /** The record with what was drafted. */
 export function withPlan(rollback: Rollback, { plan: drafted, since }: Draft): Rollback {
-  return { ...rollback, plan: drafted, good: drafted.good ?? rollback.good, judgedSince: since };
+  return {
+    ...rollback,
+    plan: drafted,
+    good: drafted.good ?? rollback.good,
+    ...(since !== undefined && { judgedSince: since }),
+  };
 }
 
 /** The hash of the journal entry of the decision: it goes into the revert commit. */

@@ -112,7 +112,7 @@ const allThatWasJudged: Rule<Pushed> = (world, deed) => {
     const before = remote.commit(stable).tree;
     for (let at: string | undefined = judged; at !== undefined && at !== stable; at = remote.commit(at).parents[0]) {
       const one = remote.commit(at);
-      if (at !== judged && world.judged.has(`${acting?.application ?? ''} ${at}`)) break;
+      if (at !== judged && isKnownByItself(world, acting?.application ?? '', at)) break;
       const left = one.paths.find(
         (path) =>
           isWithin(path, paths) &&
@@ -349,6 +349,18 @@ function isAskedSince(world: World, id: string, step: number): boolean {
 /** The record may have moved on since it was read: two run it when a lock is lost, and who was first has used the approval up. */
 function isReleased(world: World, { id, trigger }: Rollback): boolean {
   return trigger === 'manual' || isAskedSince(world, id, 0);
+}
+
+/** Whether what a commit holds of the application was judged by itself. */
+function isKnownByItself(world: World, application: string, commit: string): boolean {
+  const paths = world.policies.get(application)?.paths ?? [];
+  return [...world.judged].some((one) => {
+    const [of, revision = ''] = one.split(' ');
+    if (of !== application) return false;
+    if (revision === commit) return true;
+    const changed = changedBetween(world.remote.commit(revision).tree, world.remote.commit(commit).tree);
+    return !changed.some((path) => isWithin(path, paths));
+  });
 }
 
 /** Whether a commit holds the content of the application that was judged. */

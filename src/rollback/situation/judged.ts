@@ -16,15 +16,16 @@ const ANALYSES = 100;
  * good since is no part of it. A revision that changes nothing of the application is the head of a repository of many: what
  * it holds is suspect back to what is known to be good.
  *
- * @returns null where the commit itself is meant: a person names it, or nobody says what ran before it
- * @throws CodedError of git and of the store
+ * @returns null where the commit itself is meant: a person names it, or nobody says what ran before it; undefined where the
+ *   cluster was silent for too long, so that it is to be asked again
+ * @throws CodedError of git, of the store, and of the delivery while it is waited for
  */
 export async function judgedSince(
   context: ExecutorContext,
   rollback: Rollback,
   judged: CommitFacts,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<string | null | undefined> {
   const { application, paths, lastGood } = policyOf(context, rollback);
   const repository = repositoryOf(context, rollback);
   if (!judged.paths.some((path) => isWithin(path, paths))) {
@@ -33,7 +34,7 @@ export async function judgedSince(
   }
   if (rollback.trigger === 'manual') return null;
   const stable = await stableBeside(context, rollback, judged, signal);
-  if (stable === null) return null;
+  if (stable === null || stable === undefined) return stable;
   const others = [stable, ...(await provedIn(context, application))];
   return context.ledger.lastKnown(application, { before: judged.sha, others, repository }, signal);
 }
@@ -42,17 +43,19 @@ export async function judgedSince(
  * What runs beside the judged content, as the cluster says; null where it runs neither or only one of them, as after the
  * promotion.
  *
- * @throws CodedError of the delivery, which is waited for; null only when it is silent for too long, as for the guards
+ * @returns undefined when the cluster is silent for longer than the guards wait for it
+ * @throws CodedError of the delivery, which is waited for
  */
 async function stableBeside(
   context: ExecutorContext,
   rollback: Rollback,
   judged: CommitFacts,
   signal: AbortSignal,
-): Promise<string | null> {
+): Promise<string | null | undefined> {
   const repository = repositoryOf(context, rollback);
   const { paths } = policyOf(context, rollback);
   const state = await askedFor(context, rollback, signal);
+  if (state === undefined) return undefined;
   if (state === null || state.stable === null || state.canary === null) return null;
   const { stable, canary } = state;
   if (!(await isKnown(repository, stable, signal)) || !(await isKnown(repository, canary, signal))) return null;
@@ -63,7 +66,11 @@ async function stableBeside(
   return running === now && before !== now ? stable : null;
 }
 
-async function askedFor(context: ExecutorContext, rollback: Rollback, signal: AbortSignal): Promise<DeliveryState | null> {
+async function askedFor(
+  context: ExecutorContext,
+  rollback: Rollback,
+  signal: AbortSignal,
+): Promise<DeliveryState | null | undefined> {
   const delivery = deliveryOf(context, rollback);
   if (!delivery.can.observe) return null;
   try {
@@ -72,7 +79,7 @@ async function askedFor(context: ExecutorContext, rollback: Rollback, signal: Ab
     signal.throwIfAborted();
     const waited = sinceStep(rollback, FIRST_STEPS, context.clock.now());
     if (!(error instanceof CodedError) || waited <= GRACE_MS) throw error;
-    return null;
+    return undefined;
   }
 }
 
