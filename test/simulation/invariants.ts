@@ -166,7 +166,8 @@ const readsAnew: Rule<Issued> = (_world, { issue }) => {
   const { fetched } = issue;
   if (fetched === null) return null;
   for (const { id, guarded } of issue.for) {
-    if (guarded === null || guarded.step < fetched.first.step)
+    // A shorter chain after a lost race leaves some to the next one, with what their guards said a moment ago.
+    if (guarded === null || (guarded.step < fetched.first.step && fetched.first.at - guarded.at > GUARDED_FOR_MS))
       return `${id} is pushed on guards asked before the branch was read`;
     if (guarded.step < fetched.last.step && fetched.last.at - guarded.at > GUARDED_FOR_MS) {
       return `${id} is pushed on what guards said ${fetched.last.at - guarded.at} ms before`;

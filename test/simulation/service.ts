@@ -46,7 +46,7 @@ export interface Acting {
   application: string;
   /** The first reading that allows it of those that are new enough; else the last one, however it was answered; else none. */
   reading: Reading | null;
-  /** The last reading of the switches that was answered, whatever it said. */
+  /** The last reading of the switches since the fetch that lets it go; else the last one that was answered. */
   freshest: Reading | null;
   /** When the guards were last asked in full: they list what earlier rollbacks of the application did. */
   guarded: Moment | null;
@@ -230,7 +230,10 @@ export class Service implements Caller {
       const { application = '', step = Infinity } = executing.get(id) ?? {};
       const reading = this.#readingFor(application, { kind, isMain: where === MAIN, step, fetched });
       const seen = reading === null ? undefined : this.#seen.get(`${application} ${reading.step}`);
-      const freshest = this.#readings.get(application)?.findLast(({ answer }) => answer !== null) ?? null;
+      // Several rollbacks of an application ask at the same time: one free answer since the fetch is the one of this push.
+      const answered = this.#readings.get(application)?.filter(({ answer }) => answer !== null) ?? [];
+      const isFree = ({ answer, step: at }: Reading) => answer !== 'stopped' && fetched !== null && at >= fetched.last.step;
+      const freshest = answered.findLast(isFree) ?? answered.at(-1) ?? null;
       const guarded = this.#guarded.get(application) ?? null;
       return { id, application, reading, freshest, guarded, seen: seen?.state ?? null, record, isMarked: this.#marked.has(id) };
     });

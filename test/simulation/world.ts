@@ -399,6 +399,7 @@ export class World {
     const value = { ...about, since: at, reference: null, content, firstLiveAt: null, updatedAt: at };
     const createdAt = this.scheduler.now;
     const index = { application, state: 'good', open: true };
+    this.judged.add(`${application} ${revision}`);
     this.data.commit([{ kind: 'revision', id: `${application}/${revision}`, expect: 0, createdAt, index, value }], []);
   }
 }
